@@ -1,0 +1,48 @@
+import type { Prediction } from './prediction.ts';
+
+/** What a caller asks for; already checked against the model's schema. */
+export interface NewPrediction {
+  /** Owner of the prediction: only the same account sees it. */
+  account: string;
+  /** `owner/name`. */
+  model: string;
+  version: string;
+  /** As the caller sent it, unknown keys dropped, uploaded files replaced by file references (`storage/file-ref.ts`). */
+  input: Record<string, unknown>;
+  source: 'api' | 'web';
+  /** Origin that the caller used; URLs in later messages about this prediction are built from it. */
+  origin: string;
+  /** Keys of stored files that belong to this prediction and leave with it. */
+  inputFileKeys: readonly string[];
+}
+
+export interface ListQuery {
+  account: string;
+  createdAfter?: Date;
+  createdBefore?: Date;
+  source?: 'web';
+  /** Opaque, from an earlier page. */
+  cursor?: string;
+  limit: number;
+}
+
+export interface PredictionPage {
+  predictions: Prediction[];
+  next: string | undefined;
+  previous: string | undefined;
+}
+
+/** Everything that the server may do with predictions. Foreign and unknown ids are the same: `undefined`. */
+export interface Predictions {
+  /** One transaction: the prediction's row and its job. */
+  create(request: NewPrediction): Promise<Prediction>;
+  get(account: string, id: string): Promise<Prediction | undefined>;
+  /** Newest first. @throws InputError when the cursor is not one of ours */
+  list(query: ListQuery): Promise<PredictionPage>;
+  /** A queued prediction ends at once; of a running one the engine is told. A finished one is returned as it is. */
+  cancel(account: string, id: string): Promise<Prediction | undefined>;
+  /** The prediction once it has ended, or as it stands after `timeoutMs`. */
+  waitForEnd(id: string, timeoutMs: number): Promise<Prediction | undefined>;
+  /** How many predictions wait to be started; for health and metrics. */
+  queued(): Promise<number>;
+}
