@@ -37,10 +37,13 @@ export type Field = TextField | NumberField | ToggleField | ChoiceField | ImageF
 export type Fields = Record<string, Field>;
 
 type ValueOf<F extends Field> =
-  F extends ChoiceField<infer Value> ? Value
-  : F extends NumberField ? number
-  : F extends ToggleField ? boolean
-  : string;
+  F extends ChoiceField<infer Value>
+    ? Value
+    : F extends NumberField
+      ? number
+      : F extends ToggleField
+        ? boolean
+        : string;
 
 /** What `predict` receives: defaults filled in, files as local paths. */
 export type InputOf<F extends Fields> = {
@@ -64,10 +67,10 @@ export function integer<const O extends Omit<NumberField, 'kind'>>(options: O): 
 export function toggle<const O extends Omit<ToggleField, 'kind'>>(options: O): O & { kind: 'toggle' } {
   return { kind: 'toggle', ...options };
 }
-export function choice<const Value extends string | number, const O extends Omit<ChoiceField<Value>, 'kind' | 'choices'>>(
-  choices: readonly Value[],
-  options: O,
-): O & ChoiceField<Value> {
+export function choice<
+  const Value extends string | number,
+  const O extends Omit<ChoiceField<Value>, 'kind' | 'choices'>,
+>(choices: readonly Value[], options: O): O & ChoiceField<Value> {
   return { kind: 'choice', choices, ...options };
 }
 export function image<const O extends Omit<ImageField, 'kind'>>(options: O): O & { kind: 'image' } {

@@ -1,0 +1,132 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { SettingsError } from './errors.ts';
+
+/** Everything that environment variables decide, read once at the start of a process. README.md lists them. */
+export interface Settings {
+  host: string;
+  port: number;
+  /** Data folder: database, files, generated weights. */
+  home: string;
+  /** PostgreSQL; without it the embedded PGlite in `home`. */
+  databaseUrl: string | undefined;
+  /** Origin in URLs, when clients reach the server by another name than it sees. */
+  publicUrl: string | undefined;
+  /** Empty: no token is asked for, and only loopback may be served. */
+  apiTokens: readonly string[];
+  weights: 'auto' | 'mini' | 'full';
+  /** Folder that holds `<owner>/<name>/…` as on the hub; looked at before the Hugging Face cache. */
+  weightsPath: string | undefined;
+  /** Root of the Hugging Face cache (`<hfHome>/hub`). */
+  hfHome: string;
+  device: 'auto' | 'cpu' | 'webgpu' | 'cuda' | 'coreml' | 'dml';
+  /** Predictions that run at the same time on this machine's device. */
+  concurrency: number;
+  /** How often a prediction is started before it fails, when engines or hosts die under it. */
+  maxAttempts: number;
+  /** Milliseconds after completion until input, output and logs are deleted; `undefined` keeps them. */
+  retentionMs: number | undefined;
+  /** Milliseconds of running after which a prediction fails. */
+  runTimeoutMs: number;
+  /** Milliseconds that an engine has to stop at the next step before it is ended. */
+  cancelGraceMs: number;
+  /** Inputs may be fetched from private and loopback addresses. */
+  fetchPrivate: boolean;
+  /** Largest file of an input URL, bytes. */
+  fetchMaxBytes: number;
+  fetchTimeoutMs: number;
+  /** Largest JSON body of a request, bytes. */
+  bodyMaxBytes: number;
+  logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+}
+
+type Environment = Record<string, string | undefined>;
+
+export function readSettings(environment: Environment = process.env): Settings {
+  const home = resolve(environment.DARKROOM_HOME || join(homedir(), '.darkroom'));
+  return {
+    host: environment.HOST || '127.0.0.1',
+    port: count(environment, 'PORT', 5000, 0, 65_535),
+    home,
+    databaseUrl: environment.DATABASE_URL || undefined,
+    publicUrl: origin(environment, 'DARKROOM_PUBLIC_URL'),
+    apiTokens: list(environment.DARKROOM_API_TOKENS),
+    weights: oneOf(environment, 'DARKROOM_WEIGHTS', ['auto', 'mini', 'full']),
+    weightsPath: environment.DARKROOM_WEIGHTS_PATH ? resolve(environment.DARKROOM_WEIGHTS_PATH) : undefined,
+    hfHome: resolve(environment.HF_HOME || join(homedir(), '.cache', 'huggingface')),
+    device: oneOf(environment, 'DARKROOM_DEVICE', ['auto', 'cpu', 'webgpu', 'cuda', 'coreml', 'dml']),
+    concurrency: count(environment, 'DARKROOM_CONCURRENCY', 1, 0, 64),
+    maxAttempts: count(environment, 'DARKROOM_MAX_ATTEMPTS', 3, 1, 100),
+    retentionMs: duration(environment, 'DARKROOM_RETENTION'),
+    runTimeoutMs: duration(environment, 'DARKROOM_RUN_TIMEOUT') ?? 30 * 60_000,
+    cancelGraceMs: duration(environment, 'DARKROOM_CANCEL_GRACE') ?? 15_000,
+    fetchPrivate: flag(environment, 'DARKROOM_FETCH_PRIVATE'),
+    fetchMaxBytes: count(environment, 'DARKROOM_FETCH_MAX_BYTES', 100 * 1024 * 1024, 1, Number.MAX_SAFE_INTEGER),
+    fetchTimeoutMs: duration(environment, 'DARKROOM_FETCH_TIMEOUT') ?? 30_000,
+    bodyMaxBytes: count(environment, 'DARKROOM_BODY_MAX_BYTES', 10 * 1024 * 1024, 1024, 1024 ** 3),
+    logLevel: oneOf(environment, 'DARKROOM_LOG_LEVEL', ['info', 'debug', 'warn', 'error', 'silent']),
+  };
+}
+
+/** `90s`, `15m`, `1h30m`, `7d` or plain seconds, as milliseconds. @throws SettingsError with the variable's name */
+export function parseDuration(name: string, value: string): number {
+  const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+  if (/^\d+$/.test(value)) return Number(value) * 1000;
+  if (!/^(\d+(ms|s|m|h|d))+$/.test(value)) {
+    throw new SettingsError(`${name} is "${value}"; write a duration such as 90s, 15m, 1h30m or 7d.`);
+  }
+  let total = 0;
+  for (const [, amount, unit] of value.matchAll(/(\d+)(ms|s|m|h|d)/g)) total += Number(amount) * units[unit!]!;
+  return total;
+}
+
+function duration(environment: Environment, name: string): number | undefined {
+  const value = environment[name];
+  return value ? parseDuration(name, value) : undefined;
+}
+
+function count(environment: Environment, name: string, fallback: number, minimum: number, maximum: number): number {
+  const value = environment[name];
+  if (!value) return fallback;
+  const parsed = Number(value);
+  if (!Number.isInteger(parsed) || parsed < minimum || parsed > maximum) {
+    throw new SettingsError(`${name} is "${value}"; write a whole number from ${minimum} to ${maximum}.`);
+  }
+  return parsed;
+}
+
+/** The first choice is the default. */
+function oneOf<const Choice extends string>(
+  environment: Environment,
+  name: string,
+  choices: readonly Choice[],
+): Choice {
+  const value = environment[name];
+  if (!value) return choices[0]!;
+  const found = choices.find((choice) => choice === value);
+  if (!found) throw new SettingsError(`${name} is "${value}"; write one of ${choices.join(', ')}.`);
+  return found;
+}
+
+function flag(environment: Environment, name: string): boolean {
+  const value = environment[name];
+  if (!value || value === '0' || value === 'false') return false;
+  if (value === '1' || value === 'true') return true;
+  throw new SettingsError(`${name} is "${value}"; write 1 or 0.`);
+}
+
+function origin(environment: Environment, name: string): string | undefined {
+  const value = environment[name];
+  if (!value) return undefined;
+  if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol)) {
+    throw new SettingsError(`${name} is "${value}"; write an origin such as https://darkroom.example.`);
+  }
+  return new URL(value).origin;
+}
+
+function list(value: string | undefined): string[] {
+  return (value ?? '')
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean);
+}
