@@ -20,6 +20,8 @@ export interface Settings {
   /** Root of the Hugging Face cache (`<hfHome>/hub`). */
   hfHome: string;
   device: 'auto' | 'cpu' | 'webgpu' | 'cuda' | 'coreml' | 'dml';
+  /** Further folders of model files (`.js`, one model each), beside the built-in ones. */
+  modelFolders: readonly string[];
   /** Predictions that run at the same time on this machine's device. */
   concurrency: number;
   /** How often a prediction is started before it fails, when engines or hosts die under it. */
@@ -55,6 +57,7 @@ export function readSettings(environment: Environment = process.env): Settings {
     weightsPath: environment.DARKROOM_WEIGHTS_PATH ? resolve(environment.DARKROOM_WEIGHTS_PATH) : undefined,
     hfHome: resolve(environment.HF_HOME || join(homedir(), '.cache', 'huggingface')),
     device: oneOf(environment, 'DARKROOM_DEVICE', ['auto', 'cpu', 'webgpu', 'cuda', 'coreml', 'dml']),
+    modelFolders: list(environment.DARKROOM_MODELS).map((folder) => resolve(folder)),
     concurrency: count(environment, 'DARKROOM_CONCURRENCY', 1, 0, 64),
     maxAttempts: count(environment, 'DARKROOM_MAX_ATTEMPTS', 3, 1, 100),
     retentionMs: duration(environment, 'DARKROOM_RETENTION'),

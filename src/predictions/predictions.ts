@@ -1,3 +1,4 @@
+import type { StoredFile } from '../storage/files.ts';
 import type { Prediction } from './prediction.ts';
 
 /** What a caller asks for; already checked against the model's schema. */
@@ -12,8 +13,8 @@ export interface NewPrediction {
   source: 'api' | 'web';
   /** Origin that the caller used; URLs in later messages about this prediction are built from it. */
   origin: string;
-  /** Keys of stored files that belong to this prediction and leave with it. */
-  inputFileKeys: readonly string[];
+  /** Stored files that belong to this prediction and leave with it. */
+  inputFiles: readonly StoredFile[];
 }
 
 export interface ListQuery {
@@ -43,6 +44,8 @@ export interface Predictions {
   cancel(account: string, id: string): Promise<Prediction | undefined>;
   /** The prediction once it has ended, or as it stands after `timeoutMs`. */
   waitForEnd(id: string, timeoutMs: number): Promise<Prediction | undefined>;
+  /** A stored file by its key, whoever asks: the key is the capability. `undefined` once it was removed. */
+  file(key: string): Promise<StoredFile | undefined>;
   /** How many predictions wait to be started; for health and metrics. */
   queued(): Promise<number>;
 }
