@@ -4,31 +4,23 @@ import type { Fields, InputOf } from './fields.ts';
 /** What a prediction of the model returns: one file, or a list of them. */
 export type OutputKind = 'file' | 'file-list';
 
-/** A file of published weights, named as on the Hugging Face hub. */
-export interface WeightFile {
-  /** `owner/name` on the hub. */
-  repository: string;
-  /** Path inside the repository. */
-  path: string;
-  /** Other paths under which the same weights are published, tried in order. */
-  alternatives?: readonly string[];
-}
-
-/** A repository of weights that a model needs. */
+/** A repository of published weights, and what of it a model needs. */
 export interface WeightRepository {
-  /** `owner/name` on the hub. */
+  /** `owner/name` on the Hugging Face hub. */
   repository: string;
   /** Repositories that hold the same files, tried in order after `repository`. */
   mirrors?: readonly string[];
+  /** Paths inside the repository; the repository counts as present when all of them are. */
+  files: readonly string[];
   /** Licence of the weights, as its holder names it. */
   licence: string;
   commercialUse: boolean;
 }
 
-/** A folder on this disk that is laid out as the repository is. */
-export interface LocatedRepository {
+/** Folders on this disk, laid out as the repositories are, in the order asked for; all of one set. */
+export interface LocatedWeights {
   set: 'mini' | 'full';
-  folder: string;
+  folders: readonly string[];
 }
 
 /** Asked between two steps: an engine in the middle of a network cannot be interrupted. */
@@ -47,8 +39,8 @@ export interface PredictContext {
   signal: CancelSignal;
   /** The only way to a loaded network. */
   residency: Residency;
-  /** Finds the weights of a repository; logs in plain words which set runs. @throws WeightError when missing */
-  locate(repository: WeightRepository): Promise<LocatedRepository>;
+  /** Finds weights on this disk and logs in plain words which set runs. @throws WeightError listing what is missing */
+  locate(repositories: readonly WeightRepository[]): Promise<LocatedWeights>;
 }
 
 /** A finished file, in the order of the prediction's output. */

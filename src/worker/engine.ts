@@ -1,0 +1,26 @@
+/** The thread of an engine process in which models run, one prediction at a time. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { readSettings } from '../base/settings.ts';
+import { loadModels } from '../catalog/list.ts';
+import { createResidency } from '../runtime/residency.ts';
+import { cancelSignal } from './cancel-flag.ts';
+import { runPrediction } from './run-prediction.ts';
+import type { EngineMessage, HostMessage } from './protocol.ts';
+
+const settings = readSettings();
+const models = await loadModels(settings.modelFolders);
+const residency = createResidency({ device: settings.device });
+const signal = cancelSignal((workerData as { cancelFlag: SharedArrayBuffer }).cancelFlag);
+const send = (message: EngineMessage): void => parentPort?.postMessage(message);
+
+parentPort?.on('message', (message: HostMessage) => {
+  if (message.type !== 'predict') return;
+  runPrediction(message, { settings, models, residency, signal, send }).catch((error: unknown) => {
+    // `runPrediction` reports every fault of a prediction itself; what arrives here is a fault of the engine.
+    setImmediate(() => {
+      throw error;
+    });
+  });
+});
+
+send({ type: 'ready' });

@@ -1,0 +1,77 @@
+import { writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { CanceledError, InputError, WeightError } from '../base/errors.ts';
+import type { Settings } from '../base/settings.ts';
+import { slug } from '../catalog/list.ts';
+import type { CancelSignal, ModelDefinition, PredictContext } from '../catalog/model.ts';
+import type { Residency } from '../runtime/residency.ts';
+import { locateWeights } from '../weights/locate.ts';
+import { progressLine } from './progress-line.ts';
+import { type EngineMessage, type HostMessage, longestLogText } from './protocol.ts';
+
+export interface Engine {
+  settings: Settings;
+  models: readonly ModelDefinition[];
+  residency: Residency;
+  signal: CancelSignal;
+  send(message: EngineMessage): void;
+}
+
+/** Runs one prediction to its end and reports it: logs, progress and files as they come, then how it ended. */
+export async function runPrediction(job: HostMessage & { type: 'predict' }, engine: Engine): Promise<void> {
+  const startedAt = performance.now();
+  try {
+    const model = engine.models.find((candidate) => slug(candidate) === job.model);
+    if (!model) throw new InputError(`The engine has no model ${job.model}.`);
+    for await (const file of model.predict(job.input, contextOf(job.id, engine))) {
+      const path = join(job.outputFolder, basename(file.name));
+      await writeFile(path, file.bytes);
+      engine.send({ type: 'output', id: job.id, name: file.name, contentType: file.contentType, path });
+    }
+    engine.signal.throwIfAborted();
+    engine.send({ type: 'succeeded', id: job.id, predictSeconds: (performance.now() - startedAt) / 1000 });
+  } catch (error) {
+    engine.send(endOf(job.id, error));
+  }
+}
+
+function contextOf(id: string, engine: Engine): PredictContext {
+  const log = (line: string): void => {
+    const text = line.length > longestLogText ? `${line.slice(0, longestLogText - 2)} …` : line;
+    engine.send({ type: 'log', id, text: `${text}\n` });
+  };
+  let firstStepAt: number | undefined;
+  return {
+    log,
+    step(current, total) {
+      const now = performance.now();
+      if (current === 0) firstStepAt = now;
+      engine.send({ type: 'progress', id, current, total });
+      log(progressLine(current, total, (now - (firstStepAt ?? now)) / 1000));
+    },
+    signal: engine.signal,
+    residency: engine.residency,
+    async locate(repositories) {
+      const located = await locateWeights(repositories, engine.settings);
+      log(
+        located.set === 'mini'
+          ? 'Weights: the mini set. These small networks are untrained (random), so the pictures are only texture. ' +
+              'Real pictures need the published weights; see the page of this model.'
+          : `Weights: the full set, from ${repositories.map(({ repository }) => repository).join(', ')}.`,
+      );
+      return located;
+    },
+  };
+}
+
+function endOf(id: string, error: unknown): EngineMessage {
+  if (error instanceof CanceledError) return { type: 'canceled', id };
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof InputError) {
+    return { type: 'failed', id, cause: 'input', error: error.field ? `${error.field}: ${message}` : message };
+  }
+  if (error instanceof WeightError) return { type: 'failed', id, cause: 'weights', error: message };
+  // The stack is for the operator's log; the caller sees the message alone.
+  process.stderr.write(`${error instanceof Error ? error.stack : message}\n`);
+  return { type: 'failed', id, cause: 'engine', error: message };
+}
