@@ -1,0 +1,29 @@
+import type { TensorType } from '../math/tensor.ts';
+
+/** An input or output of a model. Dimensions are numbers: a graph is built anew for every shape. */
+export interface ValueInfo {
+  name: string;
+  type: TensorType;
+  dims: readonly number[];
+}
+
+/** A serialized ONNX model. Its weights stay in the files they came from, as external data. */
+export interface OnnxModel {
+  bytes: Uint8Array;
+  inputs: readonly ValueInfo[];
+  outputs: readonly ValueInfo[];
+  /** Folder that the locations of the external data are relative to: the root of the file system. */
+  externalDataFolder: string;
+}
+
+/** A network that can be loaded: what the folders above hand to `runtime/residency.ts`. */
+export interface Network {
+  /** Two networks with one key are the same graph over the same weights. Readable, for the log. */
+  key: string;
+  build(): OnnxModel | Promise<OnnxModel>;
+}
+
+/** A value's type and shape as text for messages: `float32 [2, 4, 64, 64]`. */
+export function describe(value: { type: TensorType; dims: readonly number[] }): string {
+  return `${value.type} [${value.dims.join(', ')}]`;
+}
