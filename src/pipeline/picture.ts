@@ -1,0 +1,34 @@
+import type { Image } from '../base/image.ts';
+import { float32, type Tensor } from '../math/tensor.ts';
+
+/** An RGB picture as a network's input: [H, W, 3] of 0…255 -> [1, 3, H, W] of 0…1. */
+export function pictureToTensor(image: Image): Tensor<'float32'> {
+  const area = image.width * image.height;
+  const planes = new Float32Array(3 * area);
+  for (let pixel = 0; pixel < area; pixel++) {
+    for (let channel = 0; channel < 3; channel++) {
+      planes[channel * area + pixel] = image.data[pixel * 3 + channel]! / 255;
+    }
+  }
+  return float32([1, 3, image.height, image.width], planes);
+}
+
+/** A decoder's output as an RGB picture: [1, 3, H, W] of −1…1 -> [H, W, 3] of 0…255, halves rounded to even. */
+export function tensorToPicture(tensor: Tensor<'float32'>): Image {
+  const [, , height, width] = tensor.dims as [number, number, number, number];
+  const area = width * height;
+  const data = new Uint8Array(3 * area);
+  for (let pixel = 0; pixel < area; pixel++) {
+    for (let channel = 0; channel < 3; channel++) {
+      const value = tensor.data[channel * area + pixel]! / 2 + 0.5;
+      data[pixel * 3 + channel] = roundHalfToEven(Math.min(1, Math.max(0, value)) * 255);
+    }
+  }
+  return { width, height, data };
+}
+
+/** As numpy and torch round; `Math.round` takes halves upward. */
+export function roundHalfToEven(value: number): number {
+  const rounded = Math.round(value);
+  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+}
