@@ -1,0 +1,60 @@
+"""What the fixture scripts share: where fixtures lie, how they are written, and what made them."""
+
+import json
+import shlex
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+root = Path(__file__).resolve().parents[2]
+fixtures = root / "test" / "fixtures"
+
+
+def use_diffusers_0_15():
+    """Puts diffusers 0.15.1 before the newer release. Call it before the first import of diffusers."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent / ".venv" / "diffusers-0.15.1"))
+
+
+def write_json(path, value, indent=2):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_provenance(folder, packages, **facts):
+    """Leaves `provenance.json`: the command that wrote the folder, the packages that computed it, the seeds."""
+    script = Path(sys.argv[0]).resolve().relative_to(root)
+    versions = {}
+    for name in packages:
+        module = sys.modules.get(name)
+        versions[name] = getattr(module, "__version__", None) or version(name)
+    command = " ".join(["tools/reference/.venv/bin/python", str(script), *map(shlex.quote, sys.argv[1:])])
+    write_json(folder / "provenance.json", {"command": command, "packages": versions, **facts})
+
+
+def save_tensors(path, tensors):
+    import torch
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, str(path))
+
+
+def randomize(module, seed):
+    """
+    Fills every parameter from a seeded stream, so that nothing is accidentally zero or one: fresh networks have unit
+    norms and zero biases, and ControlNet's output convolutions start at zero, which would hide a missing addition.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.dim() >= 2:
+                fan_in = parameter[0].numel() if "embedding.weight" not in name else 4
+                parameter.copy_(noise / fan_in**0.5)
+            elif name.endswith("bias"):
+                parameter.copy_(0.1 * noise)
+            else:
+                parameter.copy_(1 + 0.2 * noise)
+    return module.eval()
