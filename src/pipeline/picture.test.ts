@@ -12,7 +12,10 @@ test('a picture becomes planes, and planes become a picture', () => {
   const planes = pictureToTensor(picture);
   expect(planes.dims).toEqual([1, 3, 1, 2]);
   expect([...planes.data].map((value) => Math.round(value * 255))).toEqual([0, 102, 51, 153, 255, 204]);
-  const symmetric = float32(planes.dims, planes.data.map((value) => value * 2 - 1));
+  const symmetric = float32(
+    planes.dims,
+    planes.data.map((value) => value * 2 - 1),
+  );
   expect(tensorToPicture(symmetric)).toEqual(picture);
 });
 

@@ -4,8 +4,8 @@ import { readSettings } from '../base/settings.ts';
 import { loadModels } from '../catalog/list.ts';
 import { createResidency } from '../runtime/residency.ts';
 import { cancelSignal } from './cancel-flag.ts';
-import { runPrediction } from './run-prediction.ts';
 import type { EngineMessage, HostMessage } from './protocol.ts';
+import { runPrediction } from './run-prediction.ts';
 
 const settings = readSettings();
 const models = await loadModels(settings.modelFolders);

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { CanceledError, InputError, WeightError } from '../base/errors.ts';
 import type { Settings } from '../base/settings.ts';
+import type { Fields, InputOf } from '../catalog/fields.ts';
 import { slug } from '../catalog/list.ts';
 import type { CancelSignal, ModelDefinition, PredictContext } from '../catalog/model.ts';
 import type { Residency } from '../runtime/residency.ts';
@@ -23,7 +24,7 @@ export async function runPrediction(job: HostMessage & { type: 'predict' }, engi
   try {
     const model = engine.models.find((candidate) => slug(candidate) === job.model);
     if (!model) throw new InputError(`The engine has no model ${job.model}.`);
-    for await (const file of model.predict(job.input, contextOf(job.id, engine))) {
+    for await (const file of model.predict(job.input as InputOf<Fields>, contextOf(job.id, engine))) {
       const path = join(job.outputFolder, basename(file.name));
       await writeFile(path, file.bytes);
       engine.send({ type: 'output', id: job.id, name: file.name, contentType: file.contentType, path });

@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import { float32, type Tensor } from '../math/tensor.ts';
+import { clipTextNetwork } from '../networks/clip-text.ts';
+import type { Residency } from '../runtime/residency.ts';
+import { tokenize, windowLength } from '../text/clip-tokenizer.ts';
+
+/**
+ * The text encoder's last hidden state of each prompt, each repeated for the pictures of a batch: the order that
+ * the network sees is every picture of the first prompt, then every picture of the second.
+ *
+ * @param folder of a Stable Diffusion repository
+ * @param prompts one, or unconditional and conditional
+ * @returns [prompts × pictures, 77, width]
+ */
+export async function encodePrompts(
+  residency: Residency,
+  folder: string,
+  prompts: readonly string[],
+  pictures: number,
+  log: (line: string) => void,
+): Promise<Tensor<'float32'>> {
+  const ids = new Int32Array(prompts.length * windowLength);
+  for (const [row, prompt] of prompts.entries()) {
+    const { tokens, truncated } = tokenize(prompt);
+    ids.set(tokens, row * windowLength);
+    if (truncated) log(truncationNotice(truncated));
+  }
+  const encoder = clipTextNetwork(join(folder, 'text_encoder'), { batch: prompts.length });
+  return residency.use(encoder, async (session) => {
+    const result = await session.run({
+      input_ids: { type: 'int32', dims: [prompts.length, windowLength], data: ids },
+    });
+    return repeatRows(result.last_hidden_state as Tensor<'float32'>, pictures);
+  });
+}
+
+/** The original's words; a very long rest is cut, so that it does not fill the prediction's logs. */
+function truncationNotice(rest: string): string {
+  const shown = rest.length > 1000 ? `${rest.slice(0, 1000)} …` : rest;
+  return (
+    'The following part of your input was truncated because CLIP can only handle sequences up to ' +
+    `${windowLength} tokens: ['${shown}']`
+  );
+}
+
+/** [rows, …] -> [rows × times, …], each row followed by its copies. */
+function repeatRows(tensor: Tensor<'float32'>, times: number): Tensor<'float32'> {
+  const [rows, ...rest] = tensor.dims as [number, ...number[]];
+  const length = tensor.data.length / rows;
+  const repeated = float32([rows * times, ...rest]);
+  for (let row = 0; row < rows; row++) {
+    const values = tensor.data.subarray(row * length, (row + 1) * length);
+    for (let copy = 0; copy < times; copy++) repeated.data.set(values, (row * times + copy) * length);
+  }
+  return repeated;
+}
