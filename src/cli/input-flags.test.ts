@@ -1,0 +1,53 @@
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { choice, image, integer, number, text, toggle } from '../catalog/fields.ts';
+import { parseInputFlags } from './input-flags.ts';
+
+const fields = {
+  image: image({ description: '' }),
+  prompt: text({ description: '' }),
+  steps: integer({ description: '' }),
+  scale: number({ description: '' }),
+  resolution: choice([256, 512], { description: '' }),
+  style: choice(['Clay', 'Toy'], { description: '' }),
+  reference: toggle({ description: '', default: false }),
+};
+const thisFile = fileURLToPath(import.meta.url);
+
+test('values take the types of the fields', () => {
+  const flags = [
+    'prompt=a=b, 5',
+    'steps=5',
+    'scale=7.5',
+    'resolution=256',
+    'style=Toy',
+    'reference=true',
+    `image=@${thisFile}`,
+  ];
+  expect(parseInputFlags(flags, fields)).toEqual({
+    prompt: 'a=b, 5',
+    steps: 5,
+    scale: 7.5,
+    resolution: 256,
+    style: 'Toy',
+    reference: true,
+    image: thisFile,
+  });
+});
+
+test.each([
+  ['prompt', /-i prompt: write -i name=value/],
+  ['=x', /write -i name=value/],
+  ['promt=x', /no input "promt".*prompt, steps/],
+  ['steps=many', /-i steps=many: write a number/],
+  ['steps=', /write a number/],
+  ['reference=yes', /write true or false/],
+  ['image=@nowhere.jpg', /there is no file .*nowhere\.jpg/],
+  ['constructor=x', /no input "constructor"/],
+])('%s is refused', (flag, message) => {
+  expect(() => parseInputFlags([flag], fields)).toThrow(message);
+});
+
+test('an input cannot be given twice', () => {
+  expect(() => parseInputFlags(['steps=1', 'steps=2'], fields)).toThrow(/"steps" is given twice/);
+});

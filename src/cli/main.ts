@@ -1,0 +1,55 @@
+import { readFile } from 'node:fs/promises';
+import { SettingsError } from '../base/errors.ts';
+import type { Command } from './command.ts';
+import { UsageError } from './command.ts';
+
+const commands: Record<string, { summary: string; load(): Promise<{ default: Command }> }> = {
+  serve: { summary: 'start the server (and a worker in it)', load: () => import('./serve.ts') },
+  worker: { summary: 'run predictions for a server on another machine or process', load: () => import('./worker.ts') },
+  predict: { summary: 'run one prediction here, without a server', load: () => import('./predict.ts') },
+  models: { summary: 'list the models, or the inputs of one', load: () => import('./models.ts') },
+};
+
+const overview = `Darkroom runs image models on this machine and speaks Replicate's HTTP API.
+
+Usage: darkroom <command> [options]
+
+${Object.entries(commands)
+  .map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`)
+  .join('\n')}
+
+  darkroom <command> --help    what the command does, its options, examples
+  darkroom --version
+
+Most settings are environment variables (PORT, DARKROOM_HOME, DATABASE_URL, …); README.md lists them all.
+`;
+
+/** Exit codes: 0 done, 1 failed, 2 the command line or a setting cannot be used, 130 canceled by Ctrl+C. */
+async function main([name, ...rest]: string[]): Promise<number> {
+  if (name === '--version' || name === '-v') {
+    const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
+    process.stdout.write(`${version}\n`);
+    return 0;
+  }
+  if (name === undefined || name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) {
+    process.stdout.write(overview);
+    return name === undefined ? 2 : 0;
+  }
+  const wanted = name === 'help' ? rest[0]! : name;
+  const entry = Object.hasOwn(commands, wanted) ? commands[wanted] : undefined;
+  if (!entry) throw new UsageError(`There is no command "${wanted}". There are: ${Object.keys(commands).join(', ')}.`);
+  const { default: command } = await entry.load();
+  if (name === 'help' || rest.includes('--help') || rest.includes('-h')) {
+    process.stdout.write(command.help);
+    return 0;
+  }
+  return command.run(rest);
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const isOurs = error instanceof UsageError || error instanceof SettingsError;
+  process.stderr.write(`darkroom: ${isOurs ? error.message : error instanceof Error ? error.stack : error}\n`);
+  process.exitCode = isOurs ? 2 : 1;
+}

@@ -1,0 +1,65 @@
+import { parseArgs } from 'node:util';
+import { readSettings } from '../base/settings.ts';
+import { type Field, isRequired } from '../catalog/fields.ts';
+import { loadModels, slug } from '../catalog/list.ts';
+import type { ModelDefinition } from '../catalog/model.ts';
+import { type Command, UsageError } from './command.ts';
+
+const help = `Lists the models of this Darkroom, or everything about one.
+
+Usage: darkroom models [owner/name]
+
+Examples
+  darkroom models                          every model with its version
+  darkroom models rossjillian/controlnet   its inputs, defaults, limits, weights and their licences
+`;
+
+async function run(args: string[]): Promise<number> {
+  const { positionals } = parseArgs({ args, allowPositionals: true });
+  const models = await loadModels(readSettings().modelFolders);
+  if (positionals.length === 0) {
+    for (const model of models) process.stdout.write(`${slug(model)}:${model.version}\n  ${model.description}\n`);
+    return 0;
+  }
+  process.stdout.write(describeModel(findModel(models, positionals[0]!)));
+  return 0;
+}
+
+/** By `owner/name`, or by the name alone where only one owner has it. @throws UsageError listing the models */
+export function findModel(models: readonly ModelDefinition[], wanted: string): ModelDefinition {
+  const name = wanted.replace(/:[0-9a-f]{64}$/, '');
+  const found = models.filter((model) => slug(model) === name || model.name === name);
+  if (found.length === 1) return found[0]!;
+  throw new UsageError(`There is no model "${wanted}". There are: ${models.map(slug).join(', ')}.`);
+}
+
+function describeModel(model: ModelDefinition): string {
+  const inputs = Object.entries(model.inputs).map(([name, field]) => {
+    const facts = [typeOf(field), isRequired(field) ? 'required' : undefined, limits(field), defaultOf(field)];
+    return `  ${name}\n      ${field.description}\n      ${facts.filter(Boolean).join(', ')}\n`;
+  });
+  const weights = model.weights.map(
+    (weight) =>
+      `  ${weight.repository}\n      ${weight.licence}, commercial use ${weight.commercialUse ? 'allowed' : 'not allowed'}\n`,
+  );
+  return `${slug(model)}\n${model.description}\nversion ${model.version}\n\nInputs\n${inputs.join('')}\nFull weights\n${weights.join('')}`;
+}
+
+function typeOf(field: Field): string {
+  if (field.kind === 'choice') return `one of ${field.choices.join(', ')}`;
+  return { text: 'text', number: 'number', integer: 'whole number', toggle: 'true or false', image: 'image file' }[
+    field.kind
+  ];
+}
+
+function limits(field: Field): string | undefined {
+  if (field.kind !== 'number' && field.kind !== 'integer') return undefined;
+  if (field.minimum === undefined && field.maximum === undefined) return undefined;
+  return `from ${field.minimum ?? 'any'} to ${field.maximum ?? 'any'}`;
+}
+
+function defaultOf(field: Field): string | undefined {
+  return 'default' in field && field.default !== undefined ? `default ${JSON.stringify(field.default)}` : undefined;
+}
+
+export default { help, run } satisfies Command;
