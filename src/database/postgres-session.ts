@@ -1,0 +1,80 @@
+import { Client } from 'pg';
+import type { Logger } from '../base/log.ts';
+import { createListeners } from './messages.ts';
+
+const firstRetryMs = 100;
+const longestRetryMs = 5_000;
+
+/** One connection that stays: it hears notifications and holds the locks that tell others that we live. */
+export interface Session {
+  listen(channel: string, heard: (payload: string) => void): () => void;
+  hold(name: string): Promise<() => Promise<void>>;
+  close(): Promise<void>;
+}
+
+/** Connects, and connects again with growing pauses whenever the connection breaks. The first failure is thrown. */
+export async function openSession(url: string, log: Logger): Promise<Session> {
+  const listeners = createListeners();
+  const held = new Set<string>();
+  let client: Client | undefined;
+  let closed = false;
+  let retry: NodeJS.Timeout | undefined;
+
+  const connect = async (): Promise<void> => {
+    const next = new Client({ connectionString: url, application_name: 'darkroom session', keepAlive: true });
+    next.on('error', () => lost(next));
+    next.on('end', () => lost(next));
+    next.on('notification', ({ channel, payload }) => listeners.tell(channel, payload ?? ''));
+    try {
+      await next.connect();
+      for (const channel of listeners.channels()) await next.query(`listen "${channel}"`);
+      for (const name of held) await next.query(lockSql, [name]);
+    } catch (error) {
+      await next.end().catch(() => {});
+      throw error;
+    }
+    if (closed) return next.end();
+    client = next;
+  };
+
+  const lost = (which: Client): void => {
+    if (which !== client || closed) return;
+    client = undefined;
+    log.warn('the connection for database messages was lost; connecting again');
+    reconnect(firstRetryMs);
+  };
+
+  const reconnect = (delay: number): void => {
+    retry = setTimeout(() => {
+      connect().then(
+        () => log.info('the connection for database messages is back'),
+        () => closed || reconnect(Math.min(delay * 2, longestRetryMs)),
+      );
+    }, delay);
+  };
+
+  await connect();
+  return {
+    listen(channel, heard) {
+      const stop = listeners.add(channel, heard);
+      // A failure means that the connection breaks; the next one listens to every channel.
+      client?.query(`listen "${channel}"`).catch(() => {});
+      return stop;
+    },
+    async hold(name) {
+      held.add(name);
+      await client?.query(lockSql, [name]);
+      return async () => {
+        held.delete(name);
+        await client?.query('select pg_advisory_unlock(hashtextextended($1, 0))', [name]);
+      };
+    },
+    async close() {
+      closed = true;
+      clearTimeout(retry);
+      await client?.end().catch(() => {});
+    },
+  };
+}
+
+const lockSql = 'select pg_advisory_lock(hashtextextended($1, 0))';

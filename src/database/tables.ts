@@ -1,0 +1,53 @@
+import type { ColumnType, Generated } from 'kysely';
+
+/** The rows as the migrations make them; `schema.sql` is the dump of the result. */
+export interface Tables {
+  predictions: PredictionsTable;
+  files: FilesTable;
+  hosts: HostsTable;
+}
+
+/** JSON text on the way in (so that key order and numbers stay as written), the parsed value on the way out. */
+type Json = ColumnType<unknown, string, string>;
+
+export interface PredictionsTable {
+  id: string;
+  account: string;
+  model: string;
+  version: string;
+  input: Json;
+  output: Json;
+  logs: Generated<string>;
+  error: string | null;
+  status: string;
+  source: string;
+  origin: string;
+  created_at: Generated<Date>;
+  started_at: Date | null;
+  completed_at: Date | null;
+  metrics: Json;
+  data_removed: Generated<boolean>;
+  attempt: Generated<number>;
+  interruptions: Generated<number>;
+  cancel_requested_at: Date | null;
+  /** The worker host that runs it; null while it waits and once it has ended. */
+  host_id: string | null;
+}
+
+export interface FilesTable {
+  key: string;
+  prediction_id: string;
+  purpose: string;
+  name: string;
+  content_type: string;
+  /** bigint: text on PostgreSQL, a number on PGlite; read it with `Number`. */
+  size: ColumnType<string | number, number, never>;
+  sha256: string;
+  created_at: Generated<Date>;
+}
+
+export interface HostsTable {
+  id: string;
+  started_at: Generated<Date>;
+  seen_at: Generated<Date>;
+}
