@@ -46,10 +46,15 @@ async function main([name, ...rest]: string[]): Promise<number> {
   return command.run(rest);
 }
 
+/** `node:util` refuses an unknown option with a message that can be shown as it is. */
+function isFromParseArgs(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+}
+
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const isOurs = error instanceof UsageError || error instanceof SettingsError;
+  const isOurs = error instanceof UsageError || error instanceof SettingsError || isFromParseArgs(error);
   process.stderr.write(`darkroom: ${isOurs ? error.message : error instanceof Error ? error.stack : error}\n`);
   process.exitCode = isOurs ? 2 : 1;
 }
