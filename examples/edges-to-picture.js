@@ -1,0 +1,44 @@
+/**
+ * Runs rossjillian/controlnet on a photograph through the unmodified `replicate` client.
+ *
+ *   npm start                                                    (in one terminal)
+ *   node examples/edges-to-picture.js photo.jpg "a bronze bust"  (in another)
+ *
+ * Saves edges.png, the structure that the model follows, and picture.png.
+ * DARKROOM_URL and DARKROOM_API_TOKEN name another server.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import Replicate from 'replicate';
+
+const [photograph, prompt = 'a portrait of an astronaut, oil painting'] = process.argv.slice(2);
+if (!photograph) {
+  console.error('Usage: node examples/edges-to-picture.js <photograph> [prompt]');
+  process.exit(2);
+}
+
+const replicate = new Replicate({
+  baseUrl: `${process.env.DARKROOM_URL ?? 'http://127.0.0.1:5000'}/v1`,
+  auth: process.env.DARKROOM_API_TOKEN ?? 'any',
+});
+
+const output = await replicate.run(
+  'rossjillian/controlnet:795433b19458d0f4fa172a7ccf93178d2adb1cb8ab2ad6c8fdc33fdbcd49f477',
+  {
+    input: {
+      image: `data:image/jpeg;base64,${await readFile(photograph, 'base64')}`,
+      prompt,
+      structure: 'canny',
+      image_resolution: 512,
+      steps: 20,
+      seed: 7,
+      return_reference_image: true,
+    },
+  },
+  (prediction) => console.log(prediction.status, prediction.logs?.trim().split('\n').at(-1) ?? ''),
+);
+
+for (const [index, name] of ['edges.png', 'picture.png'].entries()) {
+  const response = await fetch(String(output[index]));
+  await writeFile(name, Buffer.from(await response.arrayBuffer()));
+  console.log(`saved ${name}`);
+}
