@@ -57,7 +57,7 @@ export interface ModelDefinition<F extends Fields = Fields> {
   /** 64 hex digits: the published version that the model behaves as. */
   version: string;
   description: string;
-  /** When the published version was created, ISO 8601; shown as `created_at`. */
+  /** When the source of the published version appeared, ISO 8601; shown as `created_at`. */
   createdAt: string;
   inputs: F;
   output: OutputKind;
