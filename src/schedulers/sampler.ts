@@ -1,0 +1,19 @@
+import type { CancelSignal } from '../catalog/model.ts';
+
+/**
+ * What every sampler is given. A sampler is one async function that owns the loop over the steps; everything that
+ * belongs to a model (guidance, ControlNet, scaling of the input) is inside `denoise`.
+ */
+export interface SamplerOptions {
+  /** Noise of unit variance; left as it is. */
+  latents: Float32Array;
+  steps: number;
+  /** Predicts the noise in `latents`. `step` counts from 0. */
+  denoise(latents: Float32Array, timestep: number, step: number): Promise<Float32Array>;
+  /** The prediction's noise stream, after the initial latents were drawn from it. */
+  drawNoise(count: number): Float32Array;
+  /** Called after each step; `step` counts from 1. */
+  onStep(step: number, steps: number): void;
+  /** Asked before each step. */
+  signal: Pick<CancelSignal, 'throwIfAborted'>;
+}
