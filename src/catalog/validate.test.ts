@@ -1,0 +1,128 @@
+import { expect, test } from 'vitest';
+import controlnet from '../models/controlnet.ts';
+import { image, integer, number, text, toggle } from './fields.ts';
+import { compileInputCheck, withDefaults } from './validate.ts';
+
+const check = compileInputCheck(controlnet.inputs);
+const valid = { image: 'https://x.example/a.png', prompt: 'a house', structure: 'canny' };
+const descriptions = (input: unknown) =>
+  check(input).faults.map(({ field, description }) => `${field}: ${description}`);
+
+test('all faults at once, required first, then in the order of the schema', () => {
+  const input = { image: 'https://x.example/a.png', structure: 'lines', num_outputs: 9, scale: '9' };
+  expect(check(input).faults).toEqual([
+    { type: 'required', field: 'input', description: 'prompt is required' },
+    { type: 'number_lte', field: 'input.num_outputs', description: 'Must be less than or equal to 4' },
+    { type: 'invalid_type', field: 'input.scale', description: 'Invalid type. Expected: number, given: string' },
+    {
+      type: 'enum',
+      field: 'input.structure',
+      description:
+        'structure must be one of the following: "canny", "depth", "hed", "hough", "normal", "pose", "scribble", "seg"',
+    },
+  ]);
+});
+
+test('several missing members are reported in form order, one fault each', () => {
+  expect(descriptions({})).toEqual([
+    'input: image is required',
+    'input: prompt is required',
+    'input: structure is required',
+  ]);
+});
+
+test.each([
+  ['steps', '20', 'Invalid type. Expected: integer, given: string'],
+  ['steps', 5.5, 'Invalid type. Expected: integer, given: number'],
+  ['steps', true, 'Invalid type. Expected: integer, given: boolean'],
+  ['scale', [9], 'Invalid type. Expected: number, given: array'],
+  ['scale', { a: 1 }, 'Invalid type. Expected: number, given: object'],
+  ['prompt', 7, 'Invalid type. Expected: string, given: integer'],
+  ['return_reference_image', 'true', 'Invalid type. Expected: boolean, given: string'],
+  ['return_reference_image', 1, 'Invalid type. Expected: boolean, given: integer'],
+  ['image_resolution', '512', 'Invalid type. Expected: integer, given: string'],
+  ['image_resolution', 513, 'image_resolution must be one of the following: 256, 512, 768'],
+  ['scale', 0, 'Must be greater than or equal to 0.1'],
+  ['low_threshold', 256, 'Must be less than or equal to 255'],
+  ['image', 'photo.png', "Does not match format 'uri'"],
+  ['image', 'file:///etc/passwd', "Does not match format 'uri'"],
+  ['image', 'darkroom-file:AAAAAAAAAAAAAAAAAAAAAAAA/a.png', "Does not match format 'uri'"],
+  ['image', 'http://', "Does not match format 'uri'"],
+  ['image', `https://x.example/${'a'.repeat(20_000)}`, "Does not match format 'uri'"],
+])('%s = %j is refused: %s', (name, value, description) => {
+  expect(descriptions({ ...valid, [name]: value })).toEqual([`input.${name}: ${description}`]);
+});
+
+test('a number too large for a double is refused', () => {
+  expect(check({ ...valid, scale: JSON.parse('1e999') }).faults).toMatchObject([
+    { type: 'invalid_type', field: 'input.scale' },
+  ]);
+});
+
+test('a whole number written as a float is an integer, and every kind of image address is accepted', () => {
+  for (const image of ['http://x.example/a', 'HTTPS://x.example/a.png?x=1', 'data:image/png;base64,AAAA', 'data:,x']) {
+    expect(check({ ...valid, image, steps: JSON.parse('5.0'), eta: 1 }).faults).toEqual([]);
+  }
+});
+
+test('null is absent: a default stands in, a required member is missing', () => {
+  expect(check({ ...valid, steps: null }).faults).toEqual([]);
+  expect(descriptions({ ...valid, prompt: null })).toEqual(['input: prompt is required']);
+  expect(withDefaults(controlnet.inputs, { ...valid, steps: null }).steps).toBe(20);
+});
+
+test('unknown keys are left out and named; what is known stays as it was sent', () => {
+  const sent = JSON.parse(
+    '{"prompt":"a","__proto__":{"scale":1},"auth":"r8_secret","steps":null,"structure":"canny","constructor":1,"image":"data:,"}',
+  );
+  const { input, ignored, faults } = check(sent);
+  expect(faults).toEqual([]);
+  expect(ignored).toEqual(['__proto__', 'auth', 'constructor']);
+  expect(JSON.stringify(input)).toBe('{"prompt":"a","steps":null,"structure":"canny","image":"data:,"}');
+});
+
+test.each([['text'], [null], [[]], [7]])('an input that is %j is not an object', (input) => {
+  const [fault, ...more] = check(input).faults;
+  expect(fault).toMatchObject({ type: 'invalid_type', field: 'input' });
+  expect(fault!.description).toMatch(/^Invalid type\. Expected: object, given: /);
+  expect(more).toEqual([]);
+});
+
+test('defaults: a falsy value that was sent is kept, an optional field stays away', () => {
+  const fields = {
+    picture: image({ description: '' }),
+    strength: number({ description: '', default: 7.5 }),
+    seed: integer({ description: '', optional: true }),
+    negative: text({ description: '', default: 'ugly' }),
+    fast: toggle({ description: '', default: true }),
+  };
+  expect(withDefaults(fields, { picture: 'p', strength: 0, negative: '', fast: false, other: 1 })).toEqual({
+    picture: 'p',
+    strength: 0,
+    negative: '',
+    fast: false,
+  });
+  expect(withDefaults(fields, { picture: 'p' })).toEqual({ picture: 'p', strength: 7.5, negative: 'ugly', fast: true });
+});
+
+test.each(['a\0b', '\ud800', 'x\udc00y'])('text that no database holds is refused: %j', (prompt) => {
+  expect(check({ ...valid, prompt }).faults).toMatchObject([{ type: 'format', field: 'input.prompt' }]);
+});
+
+test('long and odd texts pass: the tokenizer cuts, not the check', () => {
+  for (const prompt of ['', 'word '.repeat(20_000), '😀'.repeat(50_000), '\u200f\ufeff\n']) {
+    expect(check({ ...valid, prompt }).faults).toEqual([]);
+  }
+});
+
+test('the check takes linear time', () => {
+  const timeOf = (length: number): number => {
+    const hostile = { ...valid, prompt: 'a'.repeat(length), image: `data:image/png;base64,${'A'.repeat(length)}` };
+    const start = performance.now();
+    check(hostile);
+    return performance.now() - start;
+  };
+  timeOf(1e6);
+  // Quadratic work over 10^7 characters would take hours; the bound only has to tell the two apart.
+  expect(timeOf(1e7)).toBeLessThan(2000);
+});

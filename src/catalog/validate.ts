@@ -1,0 +1,145 @@
+/**
+ * Checks what a caller sent against a model's fields, and reports every fault at once in the words of the public
+ * service, which are those of the Go library gojsonschema.
+ */
+import { Ajv, type ErrorObject } from 'ajv';
+import type { Fields } from './fields.ts';
+import { inputSchema, type JsonSchema } from './openapi.ts';
+
+/** One fault. `field` is a path such as `input.scale`; a missing member is reported on its parent. */
+export interface InvalidField {
+  type: string;
+  field: string;
+  description: string;
+}
+
+export interface CheckedInput {
+  /** Known keys only, otherwise exactly as sent: no default is filled in. */
+  input: Record<string, unknown>;
+  /** Keys that the model does not know, in the order sent. */
+  ignored: string[];
+  faults: InvalidField[];
+}
+
+interface ObjectSchema extends JsonSchema {
+  properties: Record<string, JsonSchema>;
+  required: readonly string[];
+}
+
+const ajv = new Ajv({ allErrors: true });
+ajv.addVocabulary(['x-order']);
+ajv.addFormat('uri', isFileUrl);
+
+/** Compiles the check once; the result may be called for every request. */
+export function compileInputCheck(fields: Fields): (input: unknown) => CheckedInput {
+  const faultsOf = compileObjectCheck(inputSchema(fields), 'input');
+  return (input) => {
+    if (!isObject(input)) return { input: {}, ignored: [], faults: faultsOf(input) };
+    const known: Record<string, unknown> = {};
+    const present: Record<string, unknown> = {};
+    const ignored: string[] = [];
+    for (const [name, value] of Object.entries(input)) {
+      if (!Object.hasOwn(fields, name)) {
+        ignored.push(name);
+        continue;
+      }
+      known[name] = value;
+      if (value !== null) present[name] = value;
+    }
+    return { input: known, ignored, faults: [...faultsOf(present), ...textFaults(present)] };
+  };
+}
+
+/** What `predict` receives: null means absent, defaults stand where nothing was sent. */
+export function withDefaults(fields: Fields, input: Record<string, unknown>): Record<string, unknown> {
+  const complete: Record<string, unknown> = {};
+  for (const [name, field] of Object.entries(fields)) {
+    const value =
+      (Object.hasOwn(input, name) ? input[name] : undefined) ?? ('default' in field ? field.default : undefined);
+    if (value !== undefined) complete[name] = value;
+  }
+  return complete;
+}
+
+/** A check of any object, in the same words; `path` is the object's own place, empty for a request's body. */
+export function compileObjectCheck(schema: ObjectSchema, path: string): (value: unknown) => InvalidField[] {
+  const validate = ajv.compile(schema);
+  const properties = Object.keys(schema.properties);
+  const rank = (error: ErrorObject): number => {
+    if (error.keyword === 'required') return schema.required.indexOf(error.params.missingProperty);
+    return schema.required.length + properties.indexOf(error.instancePath.split('/')[1]!);
+  };
+  return (value) => {
+    if (validate(value)) return [];
+    const faults = new Map<string, InvalidField>();
+    for (const error of validate.errors!.toSorted((a, b) => rank(a) - rank(b))) {
+      const place = [path, ...error.instancePath.split('/').slice(1)].filter(Boolean).join('.');
+      // A value of the wrong type is one fault, not a second one against the list of choices.
+      const key = JSON.stringify([place, error.params.missingProperty]);
+      if (faults.has(key) && error.keyword !== 'type') continue;
+      faults.set(key, { ...describe(error, at(value, error.instancePath)), field: place });
+    }
+    return [...faults.values()];
+  };
+}
+
+function describe({ keyword, params, instancePath, schema }: ErrorObject, value: unknown): Omit<InvalidField, 'field'> {
+  switch (keyword) {
+    case 'required':
+      return { type: 'required', description: `${params.missingProperty} is required` };
+    case 'type':
+      return { type: 'invalid_type', description: `Invalid type. Expected: ${params.type}, given: ${typeName(value)}` };
+    case 'enum': {
+      const name = instancePath.split('/').at(-1);
+      const values = (params.allowedValues as unknown[]).map((allowed) => JSON.stringify(allowed)).join(', ');
+      return { type: 'enum', description: `${name} must be one of the following: ${values}` };
+    }
+    case 'minimum':
+      return { type: 'number_gte', description: `Must be greater than or equal to ${params.limit}` };
+    case 'maximum':
+      return { type: 'number_lte', description: `Must be less than or equal to ${params.limit}` };
+    case 'format':
+      return { type: 'format', description: `Does not match format '${params.format}'` };
+    default:
+      throw new Error(`No words for the JSON Schema keyword ${keyword} (${JSON.stringify(schema)}).`);
+  }
+}
+
+/** Text that a database cannot hold: refused here, where it can still be explained. */
+function textFaults(input: Record<string, unknown>): InvalidField[] {
+  return Object.entries(input)
+    .filter(([, value]) => typeof value === 'string' && /\0|\p{Surrogate}/u.test(value))
+    .map(([name]) => ({
+      type: 'format',
+      field: `input.${name}`,
+      description: 'Must be Unicode text without the character U+0000 and without halves of surrogate pairs',
+    }));
+}
+
+/** Whether a file may be read from here: a web address or a data URL. Data URLs are taken apart where they are stored. */
+function isFileUrl(value: string): boolean {
+  if (/^data:/i.test(value)) return true;
+  if (!/^https?:\/\//i.test(value) || value.length > longestUrl) return false;
+  return URL.canParse(value);
+}
+
+/** Longer ones are refused by most servers anyway. */
+const longestUrl = 16_384;
+
+function at(value: unknown, instancePath: string): unknown {
+  let current = value;
+  for (const name of instancePath.split('/').slice(1)) current = (current as Record<string, unknown>)[name];
+  return current;
+}
+
+function typeName(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'array';
+  if (typeof value !== 'number') return typeof value;
+  if (!Number.isFinite(value)) return 'number beyond the largest representable one';
+  return Number.isInteger(value) ? 'integer' : 'number';
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,200 @@
+/**
+ * The only place that opens a URL that came from a caller. Such a URL is hostile until checked: the address that was
+ * checked is the address that is connected to, at every hop, and size and time are bounded while bytes arrive.
+ */
+import { lookup } from 'node:dns';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import { isIP, type LookupFunction } from 'node:net';
+import type { Readable } from 'node:stream';
+import { Agent, request } from 'undici';
+import { InputError, RuntimeFailure } from '../base/errors.ts';
+import { isPublicAddress } from './public-address.ts';
+
+export interface FetchOptions {
+  maxBytes: number;
+  /** For everything together: name look-up, redirects, the last byte. */
+  timeoutMs: number;
+  /** Allows private and loopback addresses. */
+  allowPrivate: boolean;
+  /** Ends the transfer; the promise rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Name of the input that holds the URL, for messages. */
+  field?: string;
+}
+
+const mostRedirects = 5;
+
+/**
+ * Writes what the URL answers to `destination`, a path where nothing lies yet.
+ *
+ * @returns how many bytes were written
+ * @throws InputError that names the URL and says what is wrong; nothing is left at `destination`
+ */
+export async function fetchToFile(url: string, destination: string, options: FetchOptions): Promise<number> {
+  const timeout = AbortSignal.timeout(options.timeoutMs);
+  const signal = options.signal ? AbortSignal.any([timeout, options.signal]) : timeout;
+  // One agent for one transfer: a connection is never reused for a name that was checked in another transfer.
+  const agent = new Agent({ connect: { lookup: checkedLookup(options.allowPrivate) } });
+  const refuse = (reason: string): InputError =>
+    new InputError(`${options.field ? `${options.field}: ` : ''}${shown(url)} ${reason}`, options.field);
+  let created = false;
+  try {
+    const body = await follow(url, agent, signal, options);
+    const file = await open(destination, 'wx', 0o600);
+    created = true;
+    try {
+      return await save(body, file, options.maxBytes);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (created) await rm(destination, { force: true });
+    options.signal?.throwIfAborted();
+    if (timeout.aborted)
+      throw refuse(
+        `did not answer in full within ${options.timeoutMs / 1000} s; check the address, or send the file as a data URL.`,
+      );
+    throw error instanceof Refusal
+      ? refuse(error.message)
+      : isNetworkError(error)
+        ? refuse(networkReason(error))
+        : error;
+  } finally {
+    await agent.destroy();
+  }
+}
+
+/** Why a URL is not read; the URL itself is put before it. */
+class Refusal extends Error {
+  override readonly name = 'Refusal';
+}
+
+async function follow(url: string, agent: Agent, signal: AbortSignal, options: FetchOptions): Promise<Readable> {
+  let current = url;
+  for (let hop = 0; hop <= mostRedirects; hop++) {
+    const target = checkUrl(current, options.allowPrivate);
+    const { statusCode, headers, body } = await request(target, {
+      dispatcher: agent,
+      signal,
+      headersTimeout: options.timeoutMs,
+      bodyTimeout: options.timeoutMs,
+      // Compressed, a small answer could become a large file; pictures are compressed already.
+      headers: { accept: 'image/*, */*;q=0.8', 'accept-encoding': 'identity', 'user-agent': 'darkroom' },
+    });
+    const location = headers.location;
+    if (statusCode >= 300 && statusCode < 400 && typeof location === 'string') {
+      await discard(body);
+      if (!URL.canParse(location, target.href)) throw new Refusal('redirects to something that is not a URL.');
+      current = new URL(location, target).href;
+      continue;
+    }
+    if (statusCode !== 200) {
+      await discard(body);
+      throw new Refusal(`answered ${statusCode}; check that the address is right and readable without signing in.`);
+    }
+    const encoding = headers['content-encoding'];
+    if (encoding && encoding !== 'identity') {
+      await discard(body);
+      throw new Refusal(
+        `answered with content-encoding ${encoding} although none was asked for; give another address.`,
+      );
+    }
+    if (Number(headers['content-length']) > options.maxBytes) {
+      await discard(body);
+      throw new Refusal(tooLarge(options.maxBytes));
+    }
+    return body;
+  }
+  throw new Refusal(`redirects more than ${mostRedirects} times; give the final address.`);
+}
+
+/** What can be known about a URL before its name is looked up. */
+function checkUrl(url: string, allowPrivate: boolean): URL {
+  if (!URL.canParse(url)) throw new Refusal('is not a URL.');
+  const target = new URL(url);
+  if (target.protocol !== 'http:' && target.protocol !== 'https:') {
+    throw new Refusal(`leads to a ${target.protocol} address; only http and https are read.`);
+  }
+  if (target.username || target.password) {
+    throw new Refusal('holds a user name or a password; give an address that needs none.');
+  }
+  // A literal address is connected to without a look-up.
+  const host = target.hostname.replace(/^\[|\]$/g, '');
+  if (isIP(host) && !allowPrivate && !isPublicAddress(host)) throw new Refusal(notPublic);
+  return target;
+}
+
+/** Looks a name up once, checks every address, and hands these very addresses to the socket: no second look-up. */
+function checkedLookup(allowPrivate: boolean): LookupFunction {
+  return (hostname, options, callback) => {
+    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, '', 0);
+      if (!allowPrivate && !addresses.every(({ address }) => isPublicAddress(address))) {
+        return callback(new Refusal(notPublic), '', 0);
+      }
+      if (options.all) return callback(null, addresses);
+      return callback(null, addresses[0]!.address, addresses[0]!.family);
+    });
+  };
+}
+
+async function save(body: Readable, file: FileHandle, maxBytes: number): Promise<number> {
+  let size = 0;
+  for await (const chunk of body as AsyncIterable<Uint8Array>) {
+    size += chunk.length;
+    if (size > maxBytes) throw new Refusal(tooLarge(maxBytes));
+    let written = 0;
+    try {
+      while (written < chunk.length) written += (await file.write(chunk, written)).bytesWritten;
+    } catch (error) {
+      // A full disk is no fault of the URL.
+      throw new RuntimeFailure('The file could not be written.', { cause: error });
+    }
+  }
+  if (size === 0) throw new Refusal('answered without content.');
+  return size;
+}
+
+/** Reads nothing more of an answer; destroying it would raise an error that nobody waits for. */
+async function discard(body: Readable): Promise<void> {
+  body.on('error', () => {});
+  body.destroy();
+}
+
+const notPublic =
+  'leads to a private or reserved network address, which this server does not read; ' +
+  'send the file as a data URL, or allow such addresses with DARKROOM_FETCH_PRIVATE=1.';
+
+function tooLarge(maxBytes: number): string {
+  return `is larger than ${(maxBytes / 2 ** 20).toFixed(1)} MiB, the most that is read; send a smaller file, or raise DARKROOM_FETCH_MAX_BYTES.`;
+}
+
+/** Everything of the socket, of TLS and of the parser; errors of the file system name their path. */
+function isNetworkError(error: unknown): error is NodeJS.ErrnoException {
+  if (!(error instanceof Error) || 'path' in error) return false;
+  return error.name === 'HTTPParserError' || typeof (error as NodeJS.ErrnoException).code === 'string';
+}
+
+function networkReason(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'cannot be reached: its host name is not known; check the spelling.';
+    case 'ECONNREFUSED':
+      return 'cannot be reached: the host refuses connections on this port.';
+    case 'UND_ERR_SOCKET':
+    case 'ECONNRESET':
+    case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
+      return 'broke off in the middle of its answer; try again, or send the file as a data URL.';
+    default:
+      return `cannot be read (${error.code ?? 'the host does not speak HTTP'}); check the address.`;
+  }
+}
+
+/** The URL as a message may show it: without query, which can hold a signature, and not endless. */
+function shown(url: string): string {
+  if (!URL.canParse(url)) return JSON.stringify(url.slice(0, 100));
+  const { origin, pathname } = new URL(url);
+  const short = `${origin}${pathname}`;
+  return short.length > 200 ? `${short.slice(0, 200)}…` : short;
+}

@@ -1,0 +1,74 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { NotFoundError } from '../base/errors.ts';
+import { createLocalFileStore } from './local-files.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'darkroom-files-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+test('bytes come back, with what their row needs', async () => {
+  const files = createLocalFileStore(join(folder, 'files'));
+  const bytes = Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), randomBytes(300_001)]);
+  const stored = await files.put('out-0.png', bytes);
+  expect(stored).toEqual({
+    key: expect.stringMatching(/^[A-Za-z0-9_-]{32}$/),
+    name: 'out-0.png',
+    contentType: 'image/png',
+    size: bytes.length,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+  });
+  const path = await files.path(stored.key);
+  expect(path).toBe(join(folder, 'files', stored.key.slice(0, 2), stored.key));
+  expect(await readFile(path)).toEqual(bytes);
+});
+
+test('a file on disk is copied, and its label does not count', async () => {
+  const files = createLocalFileStore(folder);
+  const source = join(folder, 'picture.png');
+  await writeFile(source, '<svg onload="alert(1)"/>');
+  const stored = await files.put('picture.png', { path: source });
+  expect(stored).toMatchObject({ contentType: 'application/octet-stream', size: 24 });
+  await rm(source);
+  expect(await readFile(await files.path(stored.key), 'utf8')).toBe('<svg onload="alert(1)"/>');
+});
+
+test('every key is new, also for the same bytes', async () => {
+  const files = createLocalFileStore(folder);
+  const stored = await Promise.all(Array.from({ length: 20 }, () => files.put('a', Buffer.from('same'))));
+  expect(new Set(stored.map(({ key }) => key)).size).toBe(20);
+});
+
+test('a put that fails leaves nothing behind', async () => {
+  const files = createLocalFileStore(folder);
+  await expect(files.put('a', { path: join(folder, 'missing') })).rejects.toThrow(/ENOENT/);
+  expect(await readdir(join(folder, 'partial'))).toEqual([]);
+});
+
+test('deleted is gone; deleting again is no error', async () => {
+  const files = createLocalFileStore(folder);
+  const { key } = await files.put('a', Buffer.from('x'));
+  await files.delete(key);
+  await files.delete(key);
+  await expect(files.path(key)).rejects.toThrow(NotFoundError);
+});
+
+test.each([
+  '../../etc/passwd',
+  '..',
+  '',
+  'a/b',
+  '%2e%2e',
+  `${'a'.repeat(30)}\0`,
+  `${'a'.repeat(30)}\n`,
+  'a'.repeat(4000),
+])('the key %j never reaches the disk', async (key) => {
+  const files = createLocalFileStore(folder);
+  await expect(files.path(key)).rejects.toThrow(NotFoundError);
+  await expect(files.delete(key)).rejects.toThrow(NotFoundError);
+});
