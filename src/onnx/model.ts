@@ -16,6 +16,11 @@ export interface OnnxModel {
   externalDataFolder: string;
 }
 
+/** A graph's output `name` has this name inside it: in ONNX an input and an output of one name are one value. */
+export function outputName(name: string): string {
+  return `output/${name}`;
+}
+
 /** A network that can be loaded: what the folders above hand to `runtime/residency.ts`. */
 export interface Network {
   /** Two networks with one key are the same graph over the same weights. Readable, for the log. */

@@ -2,7 +2,7 @@ import type { InferenceSession, OnnxValue, Tensor as OrtTensor } from 'onnxrunti
 import { RuntimeFailure } from '../base/errors.ts';
 import type { Settings } from '../base/settings.ts';
 import { sizeOf, type Tensor, type TensorType } from '../math/tensor.ts';
-import { describe, type OnnxModel, type ValueInfo } from '../onnx/model.ts';
+import { describe, type OnnxModel, outputName, type ValueInfo } from '../onnx/model.ts';
 import { executionProviders } from './providers.ts';
 
 /** A loaded network. */
@@ -121,7 +121,7 @@ function comparison(inputs: readonly ValueInfo[], feeds: Readonly<Record<string,
 function results(outputs: readonly ValueInfo[], values: Readonly<Record<string, OnnxValue>>): Record<string, Tensor> {
   const tensors: Record<string, Tensor> = {};
   for (const output of outputs) {
-    const value = values[output.name] as OrtTensor;
+    const value = values[outputName(output.name)] as OrtTensor;
     tensors[output.name] = { type: output.type, dims: value.dims, data: value.data as Tensor['data'] };
   }
   return tensors;

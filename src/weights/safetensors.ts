@@ -30,6 +30,7 @@ export type Dtype = keyof typeof elementSizes;
 
 /** Where a tensor lies. Its bytes are read late, or mapped by ONNX Runtime and never read here. */
 export interface TensorRef {
+  name: string;
   /** Real path: ONNX Runtime refuses symbolic links, and Hugging Face's cache consists of them. */
   file: string;
   offset: number;
@@ -151,7 +152,7 @@ function parseTensor(name: string, entry: unknown, place: Place): TensorRef {
   if (byteLength !== end - begin) {
     throw bad(`has ${end - begin} bytes where ${dtype} [${shape.join(', ')}] needs ${byteLength}`);
   }
-  return { file: place.file, offset: place.dataStart + begin, byteLength, dtype: dtype as Dtype, shape };
+  return { name, file: place.file, offset: place.dataStart + begin, byteLength, dtype: dtype as Dtype, shape };
 }
 
 /** Tensors lie side by side, from the header to the end of the file. */

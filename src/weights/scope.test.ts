@@ -4,8 +4,10 @@ import type { TensorRef } from './safetensors.ts';
 import { weightsOf } from './scope.ts';
 
 function weights(shapes: Record<string, number[]>) {
-  const reference = (shape: number[]): TensorRef => ({ file: 'f', offset: 0, byteLength: 0, dtype: 'F32', shape });
-  const tensors = new Map(Object.entries(shapes).map(([name, shape]) => [name, reference(shape)] as const));
+  const tensors = new Map<string, TensorRef>();
+  for (const [name, shape] of Object.entries(shapes)) {
+    tensors.set(name, { name, file: 'f', offset: 0, byteLength: 0, dtype: 'F32', shape });
+  }
   return weightsOf(tensors, 'unet.safetensors');
 }
 

@@ -55,7 +55,7 @@ export function weightsOf(tensors: ReadonlyMap<string, TensorRef>, source: strin
     const found = tensors.get(name);
     if (!found) {
       missing.add(name);
-      return { file: source, offset: 0, byteLength: 0, dtype: 'F32', shape };
+      return { name, file: source, offset: 0, byteLength: 0, dtype: 'F32', shape };
     }
     if (found.shape.length !== shape.length || found.shape.some((dim, axis) => dim !== shape[axis])) {
       throw new WeightError(

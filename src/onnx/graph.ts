@@ -1,0 +1,131 @@
+import { WeightError } from '../base/errors.ts';
+import { sizeOf, type Tensor, type TensorType } from '../math/tensor.ts';
+import type { TensorRef } from '../weights/safetensors.ts';
+import { describe, type ValueInfo } from './model.ts';
+
+/** What an op takes and returns. Its shape is known while the graph is built, and nothing changes it later. */
+export type Value = Readonly<ValueInfo>;
+
+export type Attribute = { float: number } | { integer: number } | { text: string } | { integers: readonly number[] };
+
+export interface Node {
+  name: string;
+  op: string;
+  /** `ai.onnx` is the empty text. */
+  domain: string;
+  /** Names of values; empty where an optional input is left out. */
+  inputs: readonly string[];
+  output: string;
+  attributes: Readonly<Record<string, Attribute>>;
+}
+
+/** A value known beforehand: in a weight file, or small and inside the graph. */
+export interface Initializer {
+  name: string;
+  type: TensorType | 'bfloat16';
+  dims: readonly number[];
+  content: TensorRef | Uint8Array;
+}
+
+export interface NodeResult {
+  dims: readonly number[];
+  /** Of the first input unless given. */
+  type?: TensorType;
+}
+
+export interface NodeOptions {
+  domain?: string;
+  attributes?: Readonly<Record<string, Attribute>>;
+}
+
+/** A graph being built. Calling an op of `ops.ts` on it is the forward pass. */
+export interface Graph {
+  readonly name: string;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly { name: string; value: Value }[];
+  readonly nodes: readonly Node[];
+  readonly initializers: readonly Initializer[];
+  input(name: string, type: TensorType, dims: readonly number[]): Value;
+  output(name: string, value: Value): void;
+  /** Equal constants become one. */
+  constant(tensor: Tensor): Value;
+  /** A tensor of a weight file as float32, read as `dims` where another shape of the same bytes is wanted. */
+  weight(tensor: TensorRef, dims?: readonly number[]): Value;
+  node(op: string, inputs: readonly (Value | undefined)[], result: NodeResult, options?: NodeOptions): Value;
+}
+
+const weightTypes: Partial<Record<TensorRef['dtype'], Initializer['type']>> = {
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+};
+
+export function createGraph(name: string): Graph {
+  const inputs: Value[] = [];
+  const outputs: { name: string; value: Value }[] = [];
+  const nodes: Node[] = [];
+  const initializers: Initializer[] = [];
+  const constants = new Map<string, Value>();
+  const names = new Set<string>();
+  /** The layer whose weight was used last: nodes are named after it, so that an error says where it is. */
+  let place = name;
+
+  const unique = (wish: string): string => {
+    let found = wish;
+    for (let count = 2; names.has(found); count++) found = `${wish}#${count}`;
+    names.add(found);
+    return found;
+  };
+
+  const node: Graph['node'] = (op, nodeInputs, { dims, type = nodeInputs[0]!.type }, options = {}) => {
+    if (!dims.every((dim) => Number.isSafeInteger(dim) && dim > 0)) {
+      throw new RangeError(`${op} after ${place} would have the shape [${dims.join(', ')}].`);
+    }
+    const output = unique(`${place}/${op}`);
+    const { domain = '', attributes = {} } = options;
+    nodes.push({ name: output, op, domain, inputs: nodeInputs.map((value) => value?.name ?? ''), output, attributes });
+    return { name: output, type, dims };
+  };
+
+  return {
+    name,
+    inputs,
+    outputs,
+    nodes,
+    initializers,
+    node,
+    input(inputName, type, dims) {
+      const value = { name: unique(inputName), type, dims };
+      inputs.push(value);
+      return value;
+    },
+    output(outputName, value) {
+      outputs.push({ name: outputName, value });
+    },
+    constant({ type, dims, data }) {
+      const content = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      const key = `${describe({ type, dims })} ${Buffer.from(content).toString('base64')}`;
+      let value = constants.get(key);
+      if (!value) {
+        value = { name: unique('constant'), type, dims };
+        constants.set(key, value);
+        initializers.push({ name: value.name, type, dims, content });
+      }
+      return value;
+    },
+    weight(tensor, dims = tensor.shape) {
+      const type = weightTypes[tensor.dtype];
+      if (!type) throw new WeightError(`The tensor "${tensor.name}" of ${tensor.file} has the type ${tensor.dtype}.`);
+      if (sizeOf(dims) !== sizeOf(tensor.shape)) {
+        throw new RangeError(`"${tensor.name}" [${tensor.shape.join(', ')}] cannot be read as [${dims.join(', ')}].`);
+      }
+      place = tensor.name.slice(0, Math.max(0, tensor.name.lastIndexOf('.'))) || tensor.name;
+      const initializer = { name: unique(tensor.name), type, dims, content: tensor };
+      initializers.push(initializer);
+      if (type === 'float32') return { name: initializer.name, type, dims };
+      // The CPU kernels compute in float32; for other providers this is where half weights would stay half.
+      const half: Value = { name: initializer.name, type: 'float16', dims };
+      return node('Cast', [half], { dims, type: 'float32' }, { attributes: { to: { integer: 1 } } });
+    },
+  };
+}

@@ -1,0 +1,251 @@
+/**
+ * The operations that networks are written in. Each takes values and returns a value; shapes are checked here, so that
+ * a mistake shows where it is made and not when ONNX Runtime loads the graph. The choice of ONNX operators follows
+ * measurements on the CPU provider (docs/performance.md).
+ */
+import { float32, sizeOf, type Tensor } from '../math/tensor.ts';
+import type { TensorRef } from '../weights/safetensors.ts';
+import type { Weights } from '../weights/scope.ts';
+import type { Graph, Value } from './graph.ts';
+import { describe } from './model.ts';
+
+const microsoft = 'com.microsoft';
+
+function demand(condition: boolean, op: string, ...values: readonly Value[]): void {
+  if (!condition) throw new RangeError(`${op} cannot take ${values.map(describe).join(' and ')}.`);
+}
+
+function integers(values: readonly number[]): Tensor<'int64'> {
+  return { type: 'int64', dims: [values.length], data: BigInt64Array.from(values, BigInt) };
+}
+
+function scalar(value: number): Tensor {
+  return float32([], new Float32Array([value]));
+}
+
+// Shape
+
+export function reshape(g: Graph, x: Value, dims: readonly number[]): Value {
+  if (sizeOf(dims) !== sizeOf(x.dims)) throw new RangeError(`${describe(x)} cannot become [${dims.join(', ')}].`);
+  return g.node('Reshape', [x, g.constant(integers(dims))], { dims });
+}
+
+export function transpose(g: Graph, x: Value, permutation: readonly number[]): Value {
+  demand(permutation.length === x.dims.length, 'transpose', x);
+  const dims = permutation.map((axis) => x.dims[axis]!);
+  return g.node('Transpose', [x], { dims }, { attributes: { perm: { integers: permutation } } });
+}
+
+export function concat(g: Graph, parts: readonly Value[], axis: number): Value {
+  const [first] = parts as [Value];
+  const alike = (part: Value): boolean => part.dims.every((dim, index) => index === axis || dim === first.dims[index]);
+  demand(
+    parts.every((part) => part.dims.length === first.dims.length && alike(part)),
+    'concat',
+    ...parts,
+  );
+  const dims = first.dims.with(
+    axis,
+    parts.reduce((sum, part) => sum + part.dims[axis]!, 0),
+  );
+  return g.node('Concat', parts, { dims }, { attributes: { axis: { integer: axis } } });
+}
+
+/** The part of one axis from `first` up to, and without, `end`. */
+export function slice(g: Graph, x: Value, axis: number, first: number, end: number): Value {
+  demand(first >= 0 && first < end && end <= x.dims[axis]!, `slice ${first} to ${end} of axis ${axis}`, x);
+  const bounds = [first, end, axis].map((bound) => g.constant(integers([bound])));
+  return g.node('Slice', [x, ...bounds], { dims: x.dims.with(axis, end - first) });
+}
+
+/** Picture to tokens. [B, C, H, W] -> [B*H*W, C] */
+export function toTokens(g: Graph, x: Value): Value {
+  const [batch, channels, height, width] = x.dims as [number, number, number, number];
+  const flat = reshape(g, x, [batch, channels, height * width]);
+  return reshape(g, transpose(g, flat, [0, 2, 1]), [batch * height * width, channels]);
+}
+
+/** Tokens back to a picture of the shape that `like` has, its channels aside. [B*H*W, C] -> [B, C, H, W] */
+export function fromTokens(g: Graph, x: Value, like: Value): Value {
+  const [batch, , height, width] = like.dims as [number, number, number, number];
+  const channels = x.dims[1]!;
+  const rows = reshape(g, x, [batch, height * width, channels]);
+  return reshape(g, transpose(g, rows, [0, 2, 1]), [batch, channels, height, width]);
+}
+
+// Arithmetic
+
+export function add(g: Graph, a: Value, b: Value): Value {
+  return g.node('Add', [a, b], { dims: broadcast('add', a, b) });
+}
+
+export function multiply(g: Graph, a: Value, b: Value): Value {
+  return g.node('Mul', [a, b], { dims: broadcast('multiply', a, b) });
+}
+
+export function scale(g: Graph, x: Value, factor: number): Value {
+  return factor === 1 ? x : multiply(g, x, g.constant(scalar(factor)));
+}
+
+export function sine(g: Graph, x: Value): Value {
+  return g.node('Sin', [x], x);
+}
+
+export function cosine(g: Graph, x: Value): Value {
+  return g.node('Cos', [x], x);
+}
+
+function broadcast(op: string, a: Value, b: Value): number[] {
+  const rank = Math.max(a.dims.length, b.dims.length);
+  return Array.from({ length: rank }, (_, axis) => {
+    const left = a.dims[axis - rank + a.dims.length] ?? 1;
+    const right = b.dims[axis - rank + b.dims.length] ?? 1;
+    demand(left === right || left === 1 || right === 1, op, a, b);
+    return Math.max(left, right);
+  });
+}
+
+// Activations
+
+/** x * sigmoid(x) */
+export function silu(g: Graph, x: Value): Value {
+  return sigmoidGate(g, x, 1);
+}
+
+/** x * sigmoid(1.702 x), OpenAI's approximation of GELU. */
+export function quickGelu(g: Graph, x: Value): Value {
+  return sigmoidGate(g, x, 1.702);
+}
+
+/** The exact GELU, by the error function. */
+export function gelu(g: Graph, x: Value): Value {
+  return g.node('Gelu', [x], x, { domain: microsoft });
+}
+
+function sigmoidGate(g: Graph, x: Value, alpha: number): Value {
+  return g.node('QuickGelu', [x], x, { domain: microsoft, attributes: { alpha: { float: alpha } } });
+}
+
+// Layers with weights
+
+export interface ConvOptions {
+  kernel: number;
+  stride?: number;
+  padding?: number;
+}
+
+/** [B, C, H, W] -> [B, channels, H', W'] */
+export function conv2d(g: Graph, w: Weights, x: Value, channels: number, options: ConvOptions): Value {
+  const { kernel, stride = 1, padding = 0 } = options;
+  const [batch, inChannels, height, width] = x.dims as [number, number, number, number];
+  const out = (size: number): number => Math.floor((size + 2 * padding - kernel) / stride) + 1;
+  const weight = g.weight(w.tensor('weight', [channels, inChannels, kernel, kernel]));
+  const bias = g.weight(w.tensor('bias', [channels]));
+  const attributes = {
+    kernel_shape: { integers: [kernel, kernel] },
+    strides: { integers: [stride, stride] },
+    pads: { integers: [padding, padding, padding, padding] },
+  };
+  return g.node('Conv', [x, weight, bias], { dims: [batch, channels, out(height), out(width)] }, { attributes });
+}
+
+/** Weights are stored [out, in]. [N, in] -> [N, features] */
+export function linear(g: Graph, w: Weights, x: Value, features: number, { bias = true } = {}): Value {
+  const weight = g.weight(w.tensor('weight', [features, x.dims[1]!]));
+  return gemm(g, x, weight, bias ? g.weight(w.tensor('bias', [features])) : undefined);
+}
+
+/** A 1x1 convolution of tokens, whose weights are stored [out, in, 1, 1]. [N, in] -> [N, features] */
+export function pointwise(g: Graph, w: Weights, x: Value, features: number): Value {
+  const inFeatures = x.dims[1]!;
+  const weight = g.weight(w.tensor('weight', [features, inFeatures, 1, 1]), [features, inFeatures]);
+  return gemm(g, x, weight, g.weight(w.tensor('bias', [features])));
+}
+
+/** The gated GELU of arXiv 2002.05202: one stored matrix, its second half is the gate. [N, in] -> [N, features] */
+export function gatedGelu(g: Graph, w: Weights, x: Value, features: number): Value {
+  const weight = w.tensor('weight', [2 * features, x.dims[1]!]);
+  const bias = w.tensor('bias', [2 * features]);
+  const half = (index: 0 | 1): Value =>
+    gemm(g, x, g.weight(rows(weight, index * features, features)), g.weight(rows(bias, index * features, features)));
+  return multiply(g, half(0), gelu(g, half(1)));
+}
+
+function gemm(g: Graph, x: Value, weight: Value, bias: Value | undefined): Value {
+  demand(x.dims.length === 2 && x.dims[1] === weight.dims[1], 'linear', x, weight);
+  const inputs = bias ? [x, weight, bias] : [x, weight];
+  return g.node('Gemm', inputs, { dims: [x.dims[0]!, weight.dims[0]!] }, { attributes: { transB: { integer: 1 } } });
+}
+
+/** `count` rows of a stored tensor, where they lie. */
+function rows(tensor: TensorRef, first: number, count: number): TensorRef {
+  const rowLength = tensor.byteLength / tensor.shape[0]!;
+  const offset = tensor.offset + first * rowLength;
+  return { ...tensor, offset, byteLength: count * rowLength, shape: tensor.shape.with(0, count) };
+}
+
+/** The rows of a stored table that `indices` name. int [...] -> [..., width] */
+export function embedding(g: Graph, w: Weights, indices: Value, count: number, width: number): Value {
+  const table = g.weight(w.tensor('weight', [count, width]));
+  return g.node('Gather', [table, indices], { dims: [...indices.dims, width] });
+}
+
+/** Normalizes over groups of channels. Instance normalization of the reshaped value is the fastest form on the CPU. */
+export function groupNorm(g: Graph, w: Weights, x: Value, groups: number, epsilon: number): Value {
+  const [batch, channels, ...space] = x.dims as [number, number, ...number[]];
+  demand(channels % groups === 0, `groupNorm of ${groups} groups`, x);
+  const ones = g.constant(float32([groups], new Float32Array(groups).fill(1)));
+  const zeros = g.constant(float32([groups]));
+  const grouped = reshape(g, x, [batch, groups, (channels / groups) * sizeOf(space)]);
+  const attributes = { epsilon: { float: epsilon } };
+  const normalized = g.node('InstanceNormalization', [grouped, ones, zeros], grouped, { attributes });
+  const perChannel = [channels, ...space.map(() => 1)];
+  const weight = g.weight(w.tensor('weight', [channels]), perChannel);
+  const bias = g.weight(w.tensor('bias', [channels]), perChannel);
+  return add(g, multiply(g, reshape(g, normalized, x.dims), weight), bias);
+}
+
+/** Normalizes over the last axis. */
+export function layerNorm(g: Graph, w: Weights, x: Value, epsilon: number): Value {
+  const width = x.dims.at(-1)!;
+  const weight = g.weight(w.tensor('weight', [width]));
+  const bias = g.weight(w.tensor('bias', [width]));
+  return g.node('LayerNormalization', [x, weight, bias], x, { attributes: { epsilon: { float: epsilon } } });
+}
+
+// Without weights
+
+export interface AttentionOptions {
+  batch: number;
+  heads: number;
+  /** Added to the scores before softmax: [1, 1, N, L]. */
+  bias?: Value;
+}
+
+/** Scaled dot-product attention. query [B*N, C], key and value [B*L, C] -> [B*N, C] */
+export function attention(g: Graph, query: Value, key: Value, value: Value, options: AttentionOptions): Value {
+  const { batch, heads, bias } = options;
+  const [rowsOfQuery, width] = query.dims as [number, number];
+  demand(width % heads === 0 && key.dims[1] === width && value.dims[1] === width, 'attention', query, key, value);
+  const perBatch = (x: Value): Value => reshape(g, x, [batch, x.dims[0]! / batch, width]);
+  const inputs = [perBatch(query), perBatch(key), perBatch(value)];
+  const mixed = g.node(
+    'MultiHeadAttention',
+    bias ? [...inputs, undefined, undefined, bias] : inputs,
+    { dims: inputs[0]!.dims },
+    { domain: microsoft, attributes: { num_heads: { integer: heads } } },
+  );
+  return reshape(g, mixed, [rowsOfQuery, width]);
+}
+
+/** Each pixel of the result is the one at floor(index * old / new). [B, C, H, W] -> [B, C, height, width] */
+export function resizeNearest(g: Graph, x: Value, height: number, width: number): Value {
+  const [batch, channels] = x.dims as [number, number];
+  const dims = [batch, channels, height, width];
+  const attributes = {
+    mode: { text: 'nearest' },
+    nearest_mode: { text: 'floor' },
+    coordinate_transformation_mode: { text: 'asymmetric' },
+  };
+  return g.node('Resize', [x, undefined, undefined, g.constant(integers(dims))], { dims }, { attributes });
+}

@@ -1,0 +1,129 @@
+import { parse, relative, sep } from 'node:path';
+import { WeightError } from '../base/errors.ts';
+import type { TensorType } from '../math/tensor.ts';
+import type { Attribute, Graph, Initializer, Node } from './graph.ts';
+import { type OnnxModel, outputName } from './model.ts';
+import {
+  attributeFields,
+  attributeTypes,
+  bytes,
+  concat,
+  dataTypes,
+  type Encoded,
+  entryFields,
+  externalLocation,
+  float,
+  graphFields,
+  integer,
+  message,
+  modelFields,
+  nodeFields,
+  opsetFields,
+  tensorFields,
+  text,
+  typeFields,
+  valueFields,
+} from './proto.ts';
+
+/** Opset 17 is the first with LayerNormalization; nothing here needs a newer one. */
+const opset = 17;
+const irVersion = 8;
+
+/** Serializes a graph. Weights are named by file and offset and not copied. */
+export function writeModel(graph: Graph): OnnxModel {
+  const outputs = graph.outputs.map(({ name, value }) => ({ name, type: value.type, dims: value.dims }));
+  const externalDataFolder = rootOf(graph.initializers);
+  const model = concat([
+    integer(modelFields.irVersion, irVersion),
+    text(modelFields.producerName, 'darkroom'),
+    message(modelFields.opsetImport, [text(opsetFields.domain, ''), integer(opsetFields.version, opset)]),
+    message(modelFields.opsetImport, [text(opsetFields.domain, 'com.microsoft'), integer(opsetFields.version, 1)]),
+    message(modelFields.graph, [
+      ...graph.nodes.map((node) => message(graphFields.node, encodeNode(node))),
+      ...graph.outputs.map(({ name, value }) => message(graphFields.node, encodeNode(renaming(value.name, name)))),
+      text(graphFields.name, graph.name),
+      ...graph.initializers.map((initializer) =>
+        message(graphFields.initializer, encodeInitializer(initializer, externalDataFolder)),
+      ),
+      ...graph.inputs.map(({ name, type, dims }) => message(graphFields.input, encodeValue(name, type, dims))),
+      ...outputs.map(({ name, type, dims }) => message(graphFields.output, encodeValue(outputName(name), type, dims))),
+    ]),
+  ]);
+  return { bytes: model, inputs: graph.inputs, outputs, externalDataFolder };
+}
+
+/** ONNX Runtime takes paths below one folder only; the root of the file system is above every real path. */
+function rootOf(initializers: readonly Initializer[]): string {
+  const roots = new Set<string>();
+  for (const { content } of initializers) {
+    if (!(content instanceof Uint8Array)) roots.add(parse(content.file).root);
+  }
+  if (roots.size > 1) throw new WeightError(`Weights of one network lie on several drives: ${[...roots].join(', ')}.`);
+  return [...roots][0] ?? '/';
+}
+
+function renaming(value: string, output: string): Node {
+  const name = outputName(output);
+  return { name, op: 'Identity', domain: '', inputs: [value], output: name, attributes: {} };
+}
+
+function encodeNode({ name, op, domain, inputs, output, attributes }: Node): Encoded[] {
+  return [
+    ...inputs.map((input) => text(nodeFields.input, input)),
+    text(nodeFields.output, output),
+    text(nodeFields.name, name),
+    text(nodeFields.opType, op),
+    ...Object.entries(attributes).map(([key, value]) => message(nodeFields.attribute, encodeAttribute(key, value))),
+    text(nodeFields.domain, domain),
+  ];
+}
+
+function encodeAttribute(name: string, attribute: Attribute): Encoded[] {
+  const parts = [text(attributeFields.name, name)];
+  if ('float' in attribute) {
+    parts.push(float(attributeFields.float, attribute.float), integer(attributeFields.type, attributeTypes.float));
+  } else if ('integer' in attribute) {
+    parts.push(integer(attributeFields.integer, attribute.integer));
+    parts.push(integer(attributeFields.type, attributeTypes.integer));
+  } else if ('text' in attribute) {
+    parts.push(text(attributeFields.text, attribute.text), integer(attributeFields.type, attributeTypes.text));
+  } else {
+    for (const value of attribute.integers) parts.push(integer(attributeFields.integers, value));
+    parts.push(integer(attributeFields.type, attributeTypes.integers));
+  }
+  return parts;
+}
+
+function encodeInitializer({ name, type, dims, content }: Initializer, root: string): Encoded[] {
+  const head = [
+    ...dims.map((dim) => integer(tensorFields.dims, dim)),
+    integer(tensorFields.dataType, dataTypes[type]),
+    text(tensorFields.name, name),
+  ];
+  if (content instanceof Uint8Array) return [...head, bytes(tensorFields.rawData, content)];
+  const place = {
+    location: relative(root, content.file).split(sep).join('/'),
+    offset: content.offset,
+    length: content.byteLength,
+  };
+  return [
+    ...head,
+    ...Object.entries(place).map(([key, value]) =>
+      message(tensorFields.externalData, [text(entryFields.key, key), text(entryFields.value, String(value))]),
+    ),
+    integer(tensorFields.dataLocation, externalLocation),
+  ];
+}
+
+function encodeValue(name: string, type: TensorType, dims: readonly number[]): Encoded[] {
+  const shape = dims.map((dim) => message(typeFields.dim, [integer(typeFields.dimValue, dim)]));
+  return [
+    text(valueFields.name, name),
+    message(valueFields.type, [
+      message(typeFields.tensorType, [
+        integer(typeFields.elementType, dataTypes[type]),
+        message(typeFields.shape, shape),
+      ]),
+    ]),
+  ];
+}
