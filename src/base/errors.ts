@@ -3,7 +3,7 @@
  * `predictions/` decides what an error means for a prediction.
  */
 
-/** What the caller sent cannot be used. The message says what to change; `field` is the input's name. */
+/** What the caller sent cannot be used. The message stands alone: it names the field and says what to change. */
 export class InputError extends Error {
   override readonly name = 'InputError';
   readonly field: string | undefined;

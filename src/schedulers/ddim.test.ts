@@ -99,12 +99,12 @@ test('reports each step and stops between two steps when it is canceled', async 
     onStep: (step, total) => steps.push(`${step}/${total}`),
     signal: {
       throwIfAborted: () => {
-        if (steps.length === 2) throw new CanceledError();
+        if (steps.length === 3) throw new CanceledError();
       },
     },
   });
   await expect(run).rejects.toBeInstanceOf(CanceledError);
-  expect(steps).toEqual(['1/5', '2/5']);
+  expect(steps).toEqual(['0/5', '1/5', '2/5']);
   expect(networkRuns).toBe(2);
 });
 

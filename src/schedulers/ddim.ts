@@ -15,6 +15,7 @@ export async function ddim(config: NoiseConfig, options: SamplerOptions & { eta:
   const plan = planSteps(config, steps, options.eta);
   let latents = options.latents;
 
+  onStep(0, steps);
   for (const [step, { timestep, alpha, alphaNext, sigma }] of plan.entries()) {
     signal.throwIfAborted();
     const epsilon = await denoise(latents, timestep, step);

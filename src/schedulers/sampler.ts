@@ -12,7 +12,7 @@ export interface SamplerOptions {
   denoise(latents: Float32Array, timestep: number, step: number): Promise<Float32Array>;
   /** The prediction's noise stream, after the initial latents were drawn from it. */
   drawNoise(count: number): Float32Array;
-  /** Called after each step; `step` counts from 1. */
+  /** Called with 0 before the first step, and after each step with how many are done. */
   onStep(step: number, steps: number): void;
   /** Asked before each step. */
   signal: Pick<CancelSignal, 'throwIfAborted'>;

@@ -68,9 +68,7 @@ function contextOf(id: string, engine: Engine): PredictContext {
 function endOf(id: string, error: unknown): EngineMessage {
   if (error instanceof CanceledError) return { type: 'canceled', id };
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof InputError) {
-    return { type: 'failed', id, cause: 'input', error: error.field ? `${error.field}: ${message}` : message };
-  }
+  if (error instanceof InputError) return { type: 'failed', id, cause: 'input', error: message };
   if (error instanceof WeightError) return { type: 'failed', id, cause: 'weights', error: message };
   // The stack is for the operator's log; the caller sees the message alone.
   process.stderr.write(`${error instanceof Error ? error.stack : message}\n`);

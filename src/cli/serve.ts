@@ -1,0 +1,61 @@
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { createLog } from '../base/log.ts';
+import { readSettings } from '../base/settings.ts';
+import { loadModels } from '../catalog/list.ts';
+import { openDatabase } from '../database/connect.ts';
+import { startHost } from '../predictions/host.ts';
+import { startRetention } from '../predictions/retention.ts';
+import { createPredictions } from '../predictions/store.ts';
+import { createApp } from '../server/app.ts';
+import { createLocalFileStore } from '../storage/local-files.ts';
+import { type Command, untilAskedToEnd } from './command.ts';
+
+const help = `Starts the prediction server, with a worker in it that runs the models.
+
+Usage: darkroom serve [--port 5000] [--host 127.0.0.1]
+
+Options
+  --port <number>   port to listen on; 0 takes any free one   (PORT, default 5000)
+  --host <address>  address to listen on                      (HOST, default 127.0.0.1)
+
+An address that other machines can reach needs DARKROOM_API_TOKENS, a comma-separated list of the tokens to accept.
+DARKROOM_CONCURRENCY=0 serves without running anything here; start \`darkroom worker\` elsewhere.
+
+Examples
+  darkroom serve
+  DATABASE_URL=postgres://darkroom@db/darkroom darkroom serve
+  DARKROOM_API_TOKENS=r8_mine darkroom serve --host 0.0.0.0
+`;
+
+async function run(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { port: { type: 'string' }, host: { type: 'string' } } });
+  const settings = readSettings({
+    ...process.env,
+    PORT: values.port ?? process.env.PORT,
+    HOST: values.host ?? process.env.HOST,
+  });
+  const log = createLog(settings.logLevel);
+  const asked = untilAskedToEnd();
+
+  const models = await loadModels(settings.modelFolders);
+  const database = await openDatabase(settings, log);
+  const files = createLocalFileStore(join(settings.home, 'files'));
+  const predictions = await createPredictions(database, log);
+  const host =
+    settings.concurrency > 0 ? await startHost({ database, predictions, files, models, settings, log }) : undefined;
+  const retention = startRetention({ database, files, retentionMs: settings.retentionMs, log });
+  const app = await createApp({ settings, models, predictions, files, log });
+  const address = await app.listen({ host: settings.host, port: settings.port });
+  process.stdout.write(`Darkroom listens on ${address}\n`);
+
+  log.info({ signal: await asked }, 'ending');
+  await app.close();
+  await retention.close();
+  await host?.close();
+  await predictions.close();
+  await database.close();
+  return 0;
+}
+
+export default { help, run } satisfies Command;
