@@ -24,9 +24,106 @@ export interface Prediction {
   dataRemoved: boolean;
   /** How often the prediction was started; also the fence that keeps a lost host from writing (`store.ts`). */
   attempt: number;
+  /** How often an engine or a host died under it; at `maxAttempts` it fails. */
+  interruptions: number;
   cancelRequestedAt: Date | null;
 }
 
+/** What can happen to a prediction. Events with an `attempt` come from a host and count only for that attempt. */
+export type PredictionEvent =
+  /** A host took it and an engine is about to run it. */
+  | { type: 'started' }
+  | { type: 'logged'; attempt: number; text: string }
+  /** One more output file: the whole output so far. */
+  | { type: 'output'; attempt: number; output: unknown }
+  | { type: 'succeeded'; attempt: number; predictSeconds: number }
+  | { type: 'failed'; attempt: number; error: string }
+  /** The engine stopped because it was asked to, or was ended because it did not. */
+  | { type: 'canceled'; attempt: number }
+  /** The caller wants it to end. */
+  | { type: 'cancelRequested' }
+  /** The engine or its host ended in the middle; `what` says which, for the logs. */
+  | { type: 'interrupted'; attempt: number; what: string; maxAttempts: number }
+  /** The host closes in good order and gives the prediction back. */
+  | { type: 'released'; attempt: number }
+  | { type: 'dataRemoved' };
+
+/** In the wording that callers know from the service whose API this is. */
+export const interruptedError = 'Prediction interrupted; please retry (code: PA)';
+
 export function isTerminal(status: PredictionStatus): boolean {
   return status !== 'starting' && status !== 'processing';
+}
+
+/**
+ * The prediction after the event; the very same object when the event changes nothing, because it comes too late,
+ * from an attempt that was given up, or for the second time. A terminal state is never left.
+ */
+export function transition(before: Prediction, event: PredictionEvent, at: Date): Prediction {
+  if ('attempt' in event && (before.status !== 'processing' || event.attempt !== before.attempt)) return before;
+  switch (event.type) {
+    case 'started':
+      if (before.status !== 'starting') return before;
+      return { ...before, status: 'processing', startedAt: at, attempt: before.attempt + 1 };
+    case 'logged':
+      return event.text === '' ? before : { ...before, logs: before.logs + event.text };
+    case 'output':
+      return { ...before, output: event.output };
+    case 'succeeded':
+      return ended(before, 'succeeded', at, event.predictSeconds);
+    case 'failed':
+      return { ...ended(before, 'failed', at), error: event.error };
+    case 'canceled':
+      return ended(before, 'canceled', at);
+    case 'cancelRequested':
+      if (before.status === 'starting') return { ...ended(before, 'canceled', at), cancelRequestedAt: at };
+      if (before.status !== 'processing' || before.cancelRequestedAt) return before;
+      return { ...before, cancelRequestedAt: at };
+    case 'interrupted':
+      return interrupted(before, event, at);
+    case 'released':
+      return before.cancelRequestedAt
+        ? ended(before, 'canceled', at)
+        : waitingAgain(before, 'the worker was stopped; starting again elsewhere');
+    case 'dataRemoved':
+      if (!isTerminal(before.status) || before.dataRemoved) return before;
+      return { ...before, input: {}, output: null, logs: '', dataRemoved: true };
+  }
+}
+
+function interrupted(before: Prediction, event: PredictionEvent & { type: 'interrupted' }, at: Date): Prediction {
+  if (before.cancelRequestedAt) return ended(before, 'canceled', at);
+  const interruptions = before.interruptions + 1;
+  if (interruptions >= event.maxAttempts) {
+    const marker = `${event.what}; giving up after ${count(interruptions, 'attempt')}`;
+    return { ...ended(withMarker(before, marker), 'failed', at), interruptions, error: interruptedError };
+  }
+  const marker = `${event.what}; starting again, attempt ${interruptions + 1} of ${event.maxAttempts}`;
+  return { ...waitingAgain(before, marker), interruptions };
+}
+
+function waitingAgain(before: Prediction, marker: string): Prediction {
+  return { ...withMarker(before, marker), status: 'starting', startedAt: null, output: null };
+}
+
+function withMarker(before: Prediction, marker: string): Prediction {
+  const gap = before.logs === '' || before.logs.endsWith('\n') ? '' : '\n';
+  return { ...before, logs: `${before.logs}${gap}--- ${marker} ---\n` };
+}
+
+function ended(before: Prediction, status: PredictionStatus, at: Date, predictSeconds?: number): Prediction {
+  const metrics: Record<string, number> = {};
+  const running = before.startedAt ? secondsBetween(before.startedAt, at) : undefined;
+  const predictTime = predictSeconds ?? running;
+  if (predictTime !== undefined) metrics.predict_time = predictTime;
+  metrics.total_time = secondsBetween(before.createdAt, at);
+  return { ...before, status, completedAt: at, metrics };
+}
+
+function secondsBetween(from: Date, to: Date): number {
+  return (to.getTime() - from.getTime()) / 1000;
+}
+
+function count(amount: number, what: string): string {
+  return `${amount} ${what}${amount === 1 ? '' : 's'}`;
 }

@@ -1,12 +1,106 @@
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
-import type { Predictions } from './predictions.ts';
+import { advance } from './advance.ts';
+import { channels } from './channels.ts';
+import { newPredictionId } from './id.ts';
+import { listPredictions } from './list.ts';
+import { isTerminal, type Prediction } from './prediction.ts';
+import type { NewPrediction, Predictions } from './predictions.ts';
+import { fileRow, predictionOf, storedFileOf } from './rows.ts';
+import { openTickets, type Tickets } from './tickets.ts';
+import { createWaiters } from './waiters.ts';
 
-/** Predictions on a database, for the server and for worker hosts of the same process. */
+/** Predictions on a database, for the server and for the worker host of the same process. */
 export interface PredictionStore extends Predictions {
+  /** The queue; for the host. */
+  tickets: Tickets;
+  /** Lets callers that wait go; the database stays open. */
   close(): Promise<void>;
 }
 
-export async function createPredictions(_database: Database, _log: Logger): Promise<PredictionStore> {
-  throw new Error('under way');
+export async function createPredictions(database: Database, log: Logger): Promise<PredictionStore> {
+  const { kysely } = database;
+  const tickets = await openTickets(database, log);
+  const waiters = createWaiters(database, log);
+
+  const find = async (id: string): Promise<Prediction | undefined> => {
+    const row = await kysely.selectFrom('predictions').selectAll().where('id', '=', id).executeTakeFirst();
+    return row && predictionOf(row);
+  };
+
+  return {
+    tickets,
+    create: (request) => createPrediction(database, tickets, request),
+    async get(account, id) {
+      const prediction = await find(id);
+      return prediction?.account === account ? prediction : undefined;
+    },
+    list: (query) => listPredictions(kysely, query),
+    cancel: (account, id) => cancelPrediction(database, account, id),
+    async waitForEnd(id, timeoutMs) {
+      // Waiting begins before looking, so that an end in between is not missed.
+      const { ended, stop } = waiters.wait(id, timeoutMs);
+      try {
+        const now = await find(id);
+        if (!now || isTerminal(now.status)) return now;
+        await ended;
+      } finally {
+        stop();
+      }
+      return find(id);
+    },
+    async file(key) {
+      const row = await kysely.selectFrom('files').selectAll().where('key', '=', key).executeTakeFirst();
+      return row && storedFileOf(row);
+    },
+    async queued() {
+      const { count } = await kysely
+        .selectFrom('predictions')
+        .select(({ fn }) => fn.countAll().as('count'))
+        .where('status', '=', 'starting')
+        .executeTakeFirstOrThrow();
+      return Number(count);
+    },
+    async close() {
+      waiters.close();
+      await tickets.close();
+    },
+  };
+}
+
+async function createPrediction(database: Database, tickets: Tickets, request: NewPrediction): Promise<Prediction> {
+  const { inputFiles, input, ...columns } = request;
+  const created = await database.kysely.transaction().execute(async (transaction) => {
+    const row = await transaction
+      .insertInto('predictions')
+      .values({
+        ...columns,
+        id: newPredictionId(),
+        input: JSON.stringify(input),
+        output: 'null',
+        metrics: '{}',
+        status: 'starting',
+      })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    if (inputFiles.length > 0) {
+      const rows = inputFiles.map((file) => fileRow(file, row.id, 'input'));
+      await transaction.insertInto('files').values(rows).execute();
+    }
+    await tickets.add(transaction, row.id, false);
+    return predictionOf(row);
+  });
+  database.notify(channels.waiting, '');
+  return created;
+}
+
+async function cancelPrediction(database: Database, account: string, id: string): Promise<Prediction | undefined> {
+  const canceled = await database.kysely.transaction().execute(async (transaction) => {
+    const owner = await transaction.selectFrom('predictions').select('account').where('id', '=', id).executeTakeFirst();
+    return owner?.account === account ? advance(transaction, id, { type: 'cancelRequested' }) : undefined;
+  });
+  if (canceled?.changed) {
+    database.notify(isTerminal(canceled.prediction.status) ? channels.ended : channels.cancel, id);
+  }
+  return canceled?.prediction;
 }

@@ -1,0 +1,47 @@
+import { sql } from 'kysely';
+import type { Queries } from '../database/database.ts';
+import { type Prediction, type PredictionEvent, transition } from './prediction.ts';
+import { changesBetween, predictionOf } from './rows.ts';
+
+export interface Advanced {
+  prediction: Prediction;
+  /** `false`: the event came too late, from a lost attempt, or twice. */
+  changed: boolean;
+}
+
+/**
+ * The only way to change a prediction: locks its row, asks `transition` and writes what differs. The time of the
+ * event is the database's, so that times of one prediction are in order whichever machines wrote them.
+ *
+ * @param transaction what else belongs to the event goes into the same one
+ * @param hostId who runs it, for `started`
+ * @returns `undefined` when there is no such prediction
+ */
+export async function advance(
+  transaction: Queries,
+  id: string,
+  event: PredictionEvent,
+  hostId?: string,
+): Promise<Advanced | undefined> {
+  const row = await transaction
+    .selectFrom('predictions')
+    .selectAll()
+    .select(clock.as('now'))
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst();
+  if (!row) return undefined;
+  const before = predictionOf(row);
+  const prediction = transition(before, event, row.now);
+  if (prediction === before) return { prediction, changed: false };
+  const running = prediction.status === 'processing';
+  const host = prediction.status === before.status ? {} : { host_id: running ? hostId! : null };
+  await transaction
+    .updateTable('predictions')
+    .set({ ...changesBetween(before, prediction), ...host })
+    .where('id', '=', id)
+    .execute();
+  return { prediction, changed: true };
+}
+
+const clock = sql<Date>`clock_timestamp()::timestamptz(3)`;

@@ -1,0 +1,9 @@
+/** What is announced over the database (`Database.notify`). A message may be lost: all listeners also look. */
+export const channels = {
+  /** A prediction waits for a host. */
+  waiting: 'darkroom_waiting',
+  /** Payload: the id of a prediction whose running engine should stop. */
+  cancel: 'darkroom_cancel',
+  /** Payload: the id of a prediction that has ended. */
+  ended: 'darkroom_ended',
+} as const;

@@ -1,0 +1,142 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InputError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Settings } from '../base/settings.ts';
+import type { ModelDefinition } from '../catalog/model.ts';
+import type { FileStore, StoredFile } from '../storage/files.ts';
+import type { EngineMessage } from '../worker/protocol.ts';
+import type { EngineProcess } from './engine-process.ts';
+import { createLogWriter } from './log-writer.ts';
+import type { Outcome } from './outcome.ts';
+import type { Prediction } from './prediction.ts';
+import { resolveInput } from './resolve-input.ts';
+
+/** What a run writes. Each resolves to `false` when the prediction is not ours any more. */
+export interface RunRecord {
+  log(text: string): Promise<boolean>;
+  output(files: readonly StoredFile[]): Promise<boolean>;
+}
+
+export interface RunOptions {
+  /** As claimed: `processing`, with this attempt's number. */
+  prediction: Prediction;
+  model: ModelDefinition;
+  engine: EngineProcess;
+  files: FileStore;
+  record: RunRecord;
+  settings: Settings;
+  /** Folder for files of running predictions; each attempt makes its own in it. */
+  scratch: string;
+  log: Logger;
+}
+
+/** One attempt at a prediction, from its input to how it ended. */
+export interface Run {
+  id: string;
+  attempt: number;
+  /** Never rejects. Logs and outputs are written when it resolves. */
+  outcome: Promise<Outcome>;
+  /** Asks the engine to stop, and ends its process if it does not within the grace period. */
+  stop(because: 'canceled' | 'lost' | 'released'): void;
+}
+
+export function startRun(options: RunOptions): Run {
+  const { prediction, engine, settings } = options;
+  const stopping = new AbortController();
+  /** Set once somebody wants the run to stop; it then ends so, unless the engine was done already. */
+  let wanted: Outcome | undefined;
+  let grace: NodeJS.Timeout | undefined;
+
+  let over = false;
+
+  const end = (how: Outcome, graceMs: number): void => {
+    // Once the run is over its engine may be at work on another prediction.
+    if (over || wanted?.type === 'lost' || (wanted && how.type !== 'lost')) return;
+    wanted = how;
+    stopping.abort();
+    engine.send({ type: 'cancel', id: prediction.id });
+    grace ??= setTimeout(() => engine.kill(), graceMs);
+  };
+  const timeout = setTimeout(() => {
+    const limit = `${settings.runTimeoutMs / 1000} s`;
+    end({ type: 'failed', error: `The prediction ran longer than ${limit} and was stopped.` }, settings.cancelGraceMs);
+  }, settings.runTimeoutMs);
+
+  const outcome = carryOut(options, stopping.signal, () => end({ type: 'lost' }, settings.cancelGraceMs))
+    .then((actual) => (actual.type === 'succeeded' && wanted?.type !== 'lost' ? actual : (wanted ?? actual)))
+    .finally(() => {
+      over = true;
+      clearTimeout(timeout);
+      clearTimeout(grace);
+    });
+  return {
+    id: prediction.id,
+    attempt: prediction.attempt,
+    outcome,
+    stop: (because) => end({ type: because }, because === 'released' ? 0 : settings.cancelGraceMs),
+  };
+}
+
+async function carryOut(options: RunOptions, signal: AbortSignal, lost: () => void): Promise<Outcome> {
+  const { prediction, model, engine, files, record, scratch, log } = options;
+  const folder = join(scratch, `${prediction.id}-${prediction.attempt}`);
+  const logs = createLogWriter(async (text) => {
+    if (!(await record.log(text))) lost();
+  });
+  const stored: StoredFile[] = [];
+  // Outputs are stored one after the other, in the order in which the engine made them.
+  let storing: Promise<void> = Promise.resolve();
+  const store = async (name: string, path: string): Promise<void> => {
+    const file = await files.put(name, { path });
+    stored.push(file);
+    if (await record.output(stored)) return;
+    await files.delete(file.key);
+    lost();
+  };
+  try {
+    await mkdir(join(folder, 'output'), { recursive: true });
+    const input = await resolveInput(model.inputs, prediction.input, { ...options, folder, signal });
+    signal.throwIfAborted();
+    const outcome = await predict(engine, { ...prediction, input }, join(folder, 'output'), (message) => {
+      if (message.type === 'log') logs.add(message.text);
+      if (message.type === 'output') {
+        storing = storing.then(() => store(message.name, message.path));
+        storing.catch(() => {});
+      }
+    });
+    await storing;
+    await logs.flush();
+    return outcome;
+  } catch (error) {
+    if (signal.aborted) return { type: 'canceled' };
+    if (error instanceof InputError) return { type: 'failed', error: error.message };
+    log.error({ prediction: prediction.id, error: error instanceof Error ? error.stack : error }, 'a run broke');
+    return { type: 'failed', error: 'The server could not carry out the prediction; its log says why.' };
+  } finally {
+    await rm(folder, { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+/** Hands the prediction to the engine and resolves with how it, or the engine, ended. */
+async function predict(
+  engine: EngineProcess,
+  { id, model, input }: Pick<Prediction, 'id' | 'model' | 'input'>,
+  outputFolder: string,
+  heard: (message: EngineMessage) => void,
+): Promise<Outcome> {
+  const answered = new Promise<Outcome>((resolve) => {
+    engine.onMessage((message) => {
+      if (message.type === 'ready' || message.id !== id) return;
+      if (message.type === 'succeeded') resolve({ type: 'succeeded', predictSeconds: message.predictSeconds });
+      else if (message.type === 'failed') resolve({ type: 'failed', error: message.error });
+      else if (message.type === 'canceled') resolve({ type: 'canceled' });
+      else heard(message);
+    });
+  });
+  const died = engine.ended.then(
+    (how): Outcome => ({ type: 'interrupted', what: `engine process ended unexpectedly (${how})` }),
+  );
+  engine.send({ type: 'predict', id, model, input, outputFolder });
+  return Promise.race([answered, died]);
+}
