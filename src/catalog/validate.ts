@@ -4,7 +4,7 @@
  */
 import { Ajv, type ErrorObject } from 'ajv';
 import type { Fields } from './fields.ts';
-import { inputSchema, type JsonSchema } from './openapi.ts';
+import { inputSchema } from './openapi.ts';
 
 /** One fault. `field` is a path such as `input.scale`; a missing member is reported on its parent. */
 export interface InvalidField {
@@ -21,9 +21,9 @@ export interface CheckedInput {
   faults: InvalidField[];
 }
 
-interface ObjectSchema extends JsonSchema {
-  properties: Record<string, JsonSchema>;
-  required: readonly string[];
+interface ObjectSchema {
+  properties: Record<string, object>;
+  required?: readonly string[];
 }
 
 const ajv = new Ajv({ allErrors: true });
@@ -65,9 +65,10 @@ export function withDefaults(fields: Fields, input: Record<string, unknown>): Re
 export function compileObjectCheck(schema: ObjectSchema, path: string): (value: unknown) => InvalidField[] {
   const validate = ajv.compile(schema);
   const properties = Object.keys(schema.properties);
+  const required = schema.required ?? [];
   const rank = (error: ErrorObject): number => {
-    if (error.keyword === 'required') return schema.required.indexOf(error.params.missingProperty);
-    return schema.required.length + properties.indexOf(error.instancePath.split('/')[1]!);
+    if (error.keyword === 'required') return required.indexOf(error.params.missingProperty);
+    return required.length + properties.indexOf(error.instancePath.split('/')[1]!);
   };
   return (value) => {
     if (validate(value)) return [];

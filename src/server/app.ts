@@ -1,0 +1,121 @@
+/** The HTTP server as one function of its parts. Nothing here listens; `darkroom serve` and the tests do. */
+import { randomBytes } from 'node:crypto';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify';
+import type { ModelDefinition } from '../catalog/model.ts';
+import { accessFault, checkListenAddress } from './access.ts';
+import { createAuthentication } from './auth.ts';
+import { readJsonBodies } from './body.ts';
+import { createCatalogue } from './catalogue.ts';
+import { methodNotAllowed, notFound, sendProblem, toProblem, unauthenticated } from './errors.ts';
+import { fileRoutes } from './routes/files.ts';
+import { healthRoutes } from './routes/health.ts';
+import { modelRoutes } from './routes/models.ts';
+import { predictionRoutes } from './routes/predictions.ts';
+import type { Server } from './server.ts';
+
+export interface AppOptions extends Omit<Server, 'catalogue' | 'closing'> {
+  models: readonly ModelDefinition[];
+}
+
+/** One file a noun; a new endpoint is a function in this list. */
+const routes = [predictionRoutes, modelRoutes, fileRoutes, healthRoutes];
+
+/** @throws SettingsError when the server would be open to other machines without a token */
+export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
+  const { settings, log } = parts;
+  checkListenAddress(settings);
+  const app = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    disableRequestLogging: true,
+    genReqId: () => randomBytes(6).toString('hex'),
+    bodyLimit: settings.bodyMaxBytes,
+    // For a whole request with its body; a held answer is not counted.
+    requestTimeout: 120_000,
+    trustProxy: 'loopback',
+    rewriteUrl: ({ url }) => canonicalUrl(url ?? '/'),
+    routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: 300 },
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(reply, toProblem(error, request.id));
+    },
+  });
+  let beginClosing = (): void => {};
+  const closing = new Promise<void>((resolve) => {
+    beginClosing = resolve;
+  });
+  app.addHook('preClose', async () => beginClosing());
+
+  guard(app, parts);
+  readJsonBodies(app, settings.bodyMaxBytes);
+  const answered = collectMethods(app);
+  const server: Server = { ...parts, catalogue: createCatalogue(models), closing };
+  for (const register of routes) register(app, server);
+  refuseOtherMethods(app, answered);
+
+  app.setNotFoundHandler(() => {
+    throw notFound();
+  });
+  app.setErrorHandler((error, request, reply) => {
+    const problem = toProblem(error, request.id);
+    if (problem.status >= 500) log.error({ err: error, request: request.id }, 'A request failed.');
+    return sendProblem(reply, problem);
+  });
+  return app;
+}
+
+/** What happens before a request's body is read, and after its answer is sent. */
+function guard(app: FastifyInstance, { settings, log }: Pick<Server, 'settings' | 'log'>): void {
+  const authenticate = createAuthentication(settings.apiTokens);
+  app.decorateRequest('account', '');
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    const fault = accessFault(settings, request.method, request.headers);
+    if (fault) throw fault;
+    if (request.is404 || request.routeOptions.config.public) return;
+    const account = authenticate(request.headers.authorization);
+    if (account === undefined) throw unauthenticated();
+    request.account = account;
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, id } = request;
+    const ms = Math.round(reply.elapsedTime * 10) / 10;
+    log.info({ method, path: loggedPath(request), status: reply.statusCode, ms, request: id }, 'request');
+  });
+}
+
+/**
+ * Every route answers under `/v1` and without it, and a doubled `/v1/v1` is one: clients join their base URL with paths
+ * in three different ways.
+ */
+function canonicalUrl(url: string): string {
+  const bare = url.replace(/^(?:\/+v1)+(?=[/?]|$)/, '');
+  return bare.startsWith('/') ? bare : `/${bare}`;
+}
+
+/** Without its query, and without keys: who reads the log must not be able to read the files. */
+function loggedPath(request: FastifyRequest): string {
+  const path = request.originalUrl.split('?', 1)[0]!.slice(0, 200);
+  return path.replace(/(\/f\/+)[^/]+/, '$1…');
+}
+
+function collectMethods(app: FastifyInstance): Map<string, Set<string>> {
+  const methods = new Map<string, Set<string>>();
+  app.addHook('onRoute', ({ url, method }) => {
+    const known = methods.get(url) ?? new Set();
+    for (const name of [method].flat()) known.add(name);
+    methods.set(url, known);
+  });
+  return methods;
+}
+
+/** The other methods of every address: 405 with the list of what it does answer. */
+function refuseOtherMethods(app: FastifyInstance, answered: Map<string, Set<string>>): void {
+  for (const [url, known] of [...answered]) {
+    const allowed = [...known].sort();
+    const method = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].filter((name) => !known.has(name));
+    const refuse = async (): Promise<never> => {
+      throw methodNotAllowed(allowed);
+    };
+    // In onRequest, before the body: nothing is read for an answer that is known already.
+    app.route({ method, url, config: { public: true }, onRequest: refuse, handler: refuse, exposeHeadRoute: false });
+  }
+}

@@ -1,0 +1,32 @@
+import type { FastifyInstance } from 'fastify';
+import { badRequest, bodyTooLarge } from './errors.ts';
+
+/**
+ * Bodies are JSON, also where no Content-Type says so, and may be missing: some clients announce JSON on every request
+ * and send nothing.
+ */
+export function readJsonBodies(app: FastifyInstance, limit: number): void {
+  app.addHook('onRequest', async ({ raw }) => {
+    const hasBody = raw.headers['transfer-encoding'] !== undefined || Number(raw.headers['content-length'] ?? 0) > 0;
+    if (hasBody && raw.headers['content-type'] === undefined) raw.headers['content-type'] = 'application/json';
+    if (Number(raw.headers['content-length']) > limit) throw bodyTooLarge(limit);
+  });
+  app.removeAllContentTypeParsers();
+  const json = /^application\/(?:[\w.-]+\+)?json *(?:;|$)/;
+  app.addContentTypeParser<Buffer>(json, { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
+    parseJson(body),
+  );
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+function parseJson(body: Buffer): unknown {
+  if (body.length === 0) return undefined;
+  try {
+    return JSON.parse(utf8.decode(body));
+  } catch (error) {
+    throw badRequest(
+      `The request body is not valid JSON: ${error instanceof SyntaxError ? error.message : 'not UTF-8'}.`,
+    );
+  }
+}

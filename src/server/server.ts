@@ -1,0 +1,40 @@
+import type { FastifyRequest } from 'fastify';
+import type { Logger } from '../base/log.ts';
+import type { Settings } from '../base/settings.ts';
+import type { Predictions } from '../predictions/predictions.ts';
+import type { FileStore } from '../storage/files.ts';
+import type { Catalogue } from './catalogue.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks; set before any handler of a route that needs a token. */
+    account: string;
+  }
+  interface FastifyContextConfig {
+    /** Answers without a token: the address itself is the capability, or tells nothing. */
+    public?: boolean;
+  }
+}
+
+/** What the routes work with. */
+export interface Server {
+  settings: Settings;
+  catalogue: Catalogue;
+  predictions: Predictions;
+  files: FileStore;
+  log: Logger;
+  /** Why predictions cannot be served at present, in words; empty when they can. */
+  ready(): Promise<readonly string[]>;
+  /** Resolves when the server begins to shut down: held requests are answered then. */
+  closing: Promise<void>;
+}
+
+/**
+ * Where the caller reaches this server. `X-Forwarded-Host` and `-Proto` count only from a proxy on this machine
+ * (`trustProxy` in `app.ts`); for any other arrangement there is DARKROOM_PUBLIC_URL.
+ */
+export function originOf(request: FastifyRequest, settings: Pick<Settings, 'publicUrl'>): string {
+  if (settings.publicUrl) return settings.publicUrl;
+  const origin = `${request.protocol === 'https' ? 'https' : 'http'}://${request.host}`;
+  return URL.canParse(origin) ? new URL(origin).origin : `http://${request.headers.host}`;
+}
