@@ -58,7 +58,7 @@ async function run(args: string[]): Promise<number> {
   const scratch = await mkdtemp(join(tmpdir(), 'darkroom-'));
   const canceled = new AbortController();
   process.once('SIGINT', () => canceled.abort());
-  const engine = await startEngineProcess(process.env, createLog('warn'));
+  const engine = await startEngineProcess(process.env, canceled.signal, createLog('warn'));
   try {
     const resolved = await resolve(model, input, { scratch, settings, signal: canceled.signal });
     const job: Job = { type: 'predict', id: 'predict', model: slug(model), input: resolved, outputFolder: scratch };

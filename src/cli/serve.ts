@@ -44,8 +44,15 @@ async function run(args: string[]): Promise<number> {
   const predictions = await createPredictions(database, log);
   const host =
     settings.concurrency > 0 ? await startHost({ database, predictions, files, models, settings, log }) : undefined;
+  const ready = async (): Promise<string[]> => {
+    const fault = await predictions.queued().then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+    return fault === undefined ? [] : [`The database does not answer: ${fault}`];
+  };
   const retention = startRetention({ database, files, retentionMs: settings.retentionMs, log });
-  const app = await createApp({ settings, models, predictions, files, log });
+  const app = await createApp({ settings, models, predictions, files, log, ready });
   const address = await app.listen({ host: settings.host, port: settings.port });
   process.stdout.write(`Darkroom listens on ${address}\n`);
 

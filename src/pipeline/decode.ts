@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Image } from '../base/image.ts';
+import type { RgbImage } from '../base/image.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
 import { vaeDecoderNetwork } from '../networks/vae-decoder.ts';
 import type { Residency } from '../runtime/residency.ts';
@@ -17,7 +17,7 @@ export async function* decodePictures(
   folder: string,
   latents: Tensor<'float32'>,
   scalingFactor: number,
-): AsyncGenerator<Image> {
+): AsyncGenerator<RgbImage> {
   const [pictures, channels, height, width] = latents.dims as [number, number, number, number];
   const size = channels * height * width;
   const decoder = vaeDecoderNetwork(join(folder, 'vae'), { batch: 1, height, width });

@@ -8,7 +8,7 @@ test('halves are rounded to even, as numpy does', () => {
 });
 
 test('a picture becomes planes, and planes become a picture', () => {
-  const picture = { width: 2, height: 1, data: Uint8Array.of(0, 51, 255, 102, 153, 204) };
+  const picture = { width: 2, height: 1, channels: 3 as const, data: Uint8Array.of(0, 51, 255, 102, 153, 204) };
   const planes = pictureToTensor(picture);
   expect(planes.dims).toEqual([1, 3, 1, 2]);
   expect([...planes.data].map((value) => Math.round(value * 255))).toEqual([0, 102, 51, 153, 255, 204]);

@@ -1,8 +1,8 @@
-import type { Image } from '../base/image.ts';
+import type { RgbImage } from '../base/image.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
 
 /** An RGB picture as a network's input: [H, W, 3] of 0…255 -> [1, 3, H, W] of 0…1. */
-export function pictureToTensor(image: Image): Tensor<'float32'> {
+export function pictureToTensor(image: RgbImage): Tensor<'float32'> {
   const area = image.width * image.height;
   const planes = new Float32Array(3 * area);
   for (let pixel = 0; pixel < area; pixel++) {
@@ -14,7 +14,7 @@ export function pictureToTensor(image: Image): Tensor<'float32'> {
 }
 
 /** A decoder's output as an RGB picture: [1, 3, H, W] of −1…1 -> [H, W, 3] of 0…255, halves rounded to even. */
-export function tensorToPicture(tensor: Tensor<'float32'>): Image {
+export function tensorToPicture(tensor: Tensor<'float32'>): RgbImage {
   const [, , height, width] = tensor.dims as [number, number, number, number];
   const area = width * height;
   const data = new Uint8Array(3 * area);
@@ -24,7 +24,7 @@ export function tensorToPicture(tensor: Tensor<'float32'>): Image {
       data[pixel * 3 + channel] = roundHalfToEven(Math.min(1, Math.max(0, value)) * 255);
     }
   }
-  return { width, height, data };
+  return { width, height, channels: 3, data };
 }
 
 /** As numpy and torch round; `Math.round` takes halves upward. */

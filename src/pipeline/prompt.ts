@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { float32, type Tensor } from '../math/tensor.ts';
 import { clipTextNetwork } from '../networks/clip-text.ts';
 import type { Residency } from '../runtime/residency.ts';
-import { tokenize, windowLength } from '../text/clip-tokenizer.ts';
+import { tokenizePrompt, windowLength } from '../text/clip-tokenizer.ts';
 
 /**
  * The text encoder's last hidden state of each prompt, each repeated for the pictures of a batch: the order that
@@ -21,9 +21,9 @@ export async function encodePrompts(
 ): Promise<Tensor<'float32'>> {
   const ids = new Int32Array(prompts.length * windowLength);
   for (const [row, prompt] of prompts.entries()) {
-    const { tokens, truncated } = tokenize(prompt);
+    const { ids: tokens, removed } = tokenizePrompt(prompt);
     ids.set(tokens, row * windowLength);
-    if (truncated) log(truncationNotice(truncated));
+    if (removed) log(truncationNotice(removed));
   }
   const encoder = clipTextNetwork(join(folder, 'text_encoder'), { batch: prompts.length });
   return residency.use(encoder, async (session) => {

@@ -1,0 +1,193 @@
+/**
+ * `rossjillian/controlnet`: Stable Diffusion 1.5 drawn along the structure of a photograph.
+ *
+ * Behaves as version 795433b of the original (diffusers 0.15.1, controlnet_aux 0.0.3, OpenCV 4.6); what differs on
+ * purpose is listed in docs/models/controlnet.md.
+ *
+ * Not here: structures other than canny, samplers other than DDIM, the safety checker.
+ */
+import { randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import { canny } from '../annotators/canny.ts';
+import { InputError } from '../base/errors.ts';
+import { encodePng, type RgbImage, readImage } from '../base/image.ts';
+import { lanczos, resize } from '../base/resize.ts';
+import { choice, type InputOf, image, integer, number, text, toggle } from '../catalog/fields.ts';
+import { defineModel, type OutputFile } from '../catalog/model.ts';
+import { stableDiffusionNoise } from '../math/noise-schedule.ts';
+import { cudaNormals } from '../math/random.ts';
+import { float32, type Tensor } from '../math/tensor.ts';
+import { unetNetwork } from '../networks/unet.ts';
+import { controlSize } from '../pipeline/control-size.ts';
+import { decodePictures } from '../pipeline/decode.ts';
+import { classifierFreeGuidance, duplicate } from '../pipeline/guidance.ts';
+import { pictureToTensor } from '../pipeline/picture.ts';
+import { encodePrompts } from '../pipeline/prompt.ts';
+import { ddim } from '../schedulers/ddim.ts';
+
+const stableDiffusion = {
+  repository: 'runwayml/stable-diffusion-v1-5',
+  mirrors: ['stable-diffusion-v1-5/stable-diffusion-v1-5'],
+  files: [
+    'unet/diffusion_pytorch_model.safetensors',
+    'vae/diffusion_pytorch_model.safetensors',
+    'text_encoder/model.safetensors',
+  ],
+  licence: 'CreativeML OpenRAIL-M',
+  commercialUse: true,
+};
+
+const controlNets = {
+  canny: {
+    repository: 'lllyasviel/sd-controlnet-canny',
+    files: ['diffusion_pytorch_model.safetensors'],
+    licence: 'OpenRAIL',
+    commercialUse: true,
+  },
+};
+
+/** Of Stable Diffusion 1.5's autoencoder. */
+const vaeScalingFactor = 0.18215;
+
+const inputs = {
+  image: image({ description: 'Input image' }),
+  prompt: text({ description: 'Prompt for the model' }),
+  structure: choice(['canny', 'depth', 'hed', 'hough', 'normal', 'pose', 'scribble', 'seg'], {
+    description: 'Controlnet structure to condition on',
+  }),
+  num_outputs: integer({
+    description: 'Number of images to output (higher values may OOM)',
+    default: 1,
+    minimum: 1,
+    maximum: 4,
+  }),
+  image_resolution: choice([256, 512, 768], {
+    description: 'Resolution of output image (will be scaled to this as its smaller dimension)',
+    default: 512,
+  }),
+  scheduler: choice(
+    ['DDIM', 'DPMSolverMultistep', 'HeunDiscrete', 'K_EULER_ANCESTRAL', 'K_EULER', 'KLMS', 'PNDM', 'UniPCMultistep'],
+    { description: 'Choose a scheduler.', default: 'DDIM' },
+  ),
+  steps: integer({ description: 'Steps', default: 20 }),
+  scale: number({ description: 'Scale for classifier-free guidance', default: 9, minimum: 0.1, maximum: 30 }),
+  seed: integer({ description: 'Seed', optional: true }),
+  eta: number({
+    description:
+      'Controls the amount of noise that is added to the input data during the denoising diffusion process. ' +
+      'Higher value -> more noise',
+    default: 0,
+  }),
+  negative_prompt: text({
+    description: 'Negative prompt',
+    default:
+      'Longbody, lowres, bad anatomy, bad hands, missing fingers, extra digit, fewer digits, cropped, worst quality, ' +
+      'low quality',
+  }),
+  low_threshold: integer({
+    description: '[canny only] Line detection low threshold',
+    default: 100,
+    minimum: 1,
+    maximum: 255,
+  }),
+  high_threshold: integer({
+    description: '[canny only] Line detection high threshold',
+    default: 200,
+    minimum: 1,
+    maximum: 255,
+  }),
+  return_reference_image: toggle({
+    description: 'whether to return the reference image along with the output',
+    default: false,
+  }),
+};
+
+export default defineModel({
+  owner: 'rossjillian',
+  name: 'controlnet',
+  version: '795433b19458d0f4fa172a7ccf93178d2adb1cb8ab2ad6c8fdc33fdbcd49f477',
+  createdAt: '2023-06-13T00:00:00.000Z',
+  description: 'Control diffusion models',
+  inputs,
+  output: 'file-list',
+  weights: [stableDiffusion, ...Object.values(controlNets)],
+
+  async *predict(input, { log, step, signal, residency, locate }) {
+    refuseMissingParts(input);
+    const seed = input.seed ?? randomInt(65_536);
+    log(`Using seed: ${seed}`);
+
+    const structure = annotate(await readImage(input.image), input);
+    const { width, height } = controlSize(structure, input.image_resolution);
+    const control = pictureToTensor(resize(structure, width, height, lanczos));
+    if (input.return_reference_image) yield await png('reference.png', structure);
+
+    const { folders } = await locate([stableDiffusion, controlNets.canny]);
+    const [base, controlNet] = folders as [string, string];
+    const pictures = input.num_outputs;
+    const guided = input.scale > 1;
+    const prompts = guided ? [input.negative_prompt, input.prompt] : [input.prompt];
+    const states = await encodePrompts(residency, base, prompts, pictures, log);
+
+    const batch = prompts.length * pictures;
+    const latentSize = { width: width / 8, height: height / 8 };
+    const normals = cudaNormals(seed);
+    const unet = unetNetwork(join(base, 'unet'), { batch, ...latentSize, textLength: states.dims[1]! }, [
+      { folder: controlNet, scale: 1, conditionBatch: 1 },
+    ]);
+    const latents = await residency.use(unet, (session) =>
+      ddim(stableDiffusionNoise, {
+        latents: normals.normal(pictures * 4 * latentSize.height * latentSize.width),
+        steps: input.steps,
+        eta: input.eta,
+        drawNoise: (count) => normals.normal(count),
+        onStep: step,
+        signal,
+        async denoise(latents, timestep) {
+          const { sample } = await session.run({
+            sample: float32([batch, 4, latentSize.height, latentSize.width], guided ? duplicate(latents) : latents),
+            timestep: float32([1], Float32Array.of(timestep)),
+            encoder_hidden_states: states,
+            'controlnet_cond.0': control,
+          });
+          const noise = sample as Tensor<'float32'>;
+          return guided ? classifierFreeGuidance(noise, input.scale) : noise.data;
+        },
+      }),
+    );
+
+    const finished = float32([pictures, 4, latentSize.height, latentSize.width], latents);
+    let index = 0;
+    for await (const picture of decodePictures(residency, base, finished, vaeScalingFactor)) {
+      signal.throwIfAborted();
+      yield await png(`out-${index++}.png`, picture);
+    }
+  },
+});
+
+type Input = InputOf<typeof inputs>;
+
+/** Parts of the original that Darkroom does not have yet are refused before any work is done. */
+function refuseMissingParts(input: Input): void {
+  if (input.structure !== 'canny') {
+    throw new InputError(
+      `The structure "${input.structure}" is not available yet; "canny" is. Send structure: "canny".`,
+      'structure',
+    );
+  }
+  if (input.scheduler !== 'DDIM') {
+    throw new InputError(
+      `The scheduler "${input.scheduler}" is not available yet; "DDIM" is. Send scheduler: "DDIM" or leave it out.`,
+      'scheduler',
+    );
+  }
+}
+
+/** The structure of the photograph as a picture of the photograph's size. */
+function annotate(photograph: RgbImage, input: Input): RgbImage {
+  return canny(photograph, input.low_threshold, input.high_threshold);
+}
+
+async function png(name: string, picture: RgbImage): Promise<OutputFile> {
+  return { name, contentType: 'image/png', bytes: await encodePng(picture) };
+}
