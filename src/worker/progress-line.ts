@@ -11,8 +11,9 @@ export function progressLine(current: number, total: number, seconds: number): s
   const bar = '█'.repeat(full) + ' '.repeat(10 - full);
   const rate = seconds > 0 ? current / seconds : 0;
   const remaining = rate > 0 ? clock((total - current) / rate) : '?';
-  const speed = rate === 0 ? '?it/s' : rate >= 1 ? `${rate.toFixed(2)}it/s` : `${(1 / rate).toFixed(2)}s/it`;
-  return `${percent}%|${bar}| ${current}/${total} [${clock(seconds)}<${remaining}, ${speed.padStart(9)}]`;
+  const number = (value: number): string => value.toFixed(2).padStart(5);
+  const speed = rate === 0 ? '?it/s' : rate >= 1 ? `${number(rate)}it/s` : `${number(1 / rate)}s/it`;
+  return `${percent}%|${bar}| ${current}/${total} [${clock(seconds)}<${remaining}, ${speed}]`;
 }
 
 function clock(seconds: number): string {
