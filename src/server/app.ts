@@ -11,6 +11,7 @@ import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
 import { predictionRoutes } from './routes/predictions.ts';
+import { uploadRoutes } from './routes/uploads.ts';
 import type { Server } from './server.ts';
 
 export interface AppOptions extends Omit<Server, 'catalogue' | 'closing'> {
@@ -18,7 +19,7 @@ export interface AppOptions extends Omit<Server, 'catalogue' | 'closing'> {
 }
 
 /** One file a noun; a new endpoint is a function in this list. */
-const routes = [predictionRoutes, modelRoutes, fileRoutes, healthRoutes];
+const routes = [predictionRoutes, modelRoutes, fileRoutes, uploadRoutes, healthRoutes];
 
 /** @throws SettingsError when the server would be open to other machines without a token */
 export function createApp({ models, ...parts }: AppOptions): FastifyInstance {

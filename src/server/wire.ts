@@ -1,7 +1,6 @@
 /** The JSON shapes of the API. The web page imports the types. */
 import { cogVersion, type OpenApiDocument } from '../catalog/openapi.ts';
-import type { Prediction } from '../predictions/prediction.ts';
-import { isTerminal } from '../predictions/prediction.ts';
+import { isTerminal, type Prediction } from '../predictions/prediction.ts';
 import { type FileRef, parseFileRef } from '../storage/file-ref.ts';
 import type { CatalogueEntry } from './catalogue.ts';
 
@@ -71,7 +70,8 @@ export function predictionJson(prediction: Prediction, origin: string, fileInput
     version: prediction.version,
     input: Object.fromEntries(input),
     logs: prediction.logs,
-    output: withFileUrls(prediction.output ?? null, origin),
+    // Whole or not at all: to some clients any output means that the prediction is done.
+    output: isTerminal(prediction.status) ? withFileUrls(prediction.output ?? null, origin) : null,
     data_removed: prediction.dataRemoved,
     error: prediction.error,
     source: prediction.source,
@@ -91,7 +91,7 @@ export function predictionJson(prediction: Prediction, origin: string, fileInput
  */
 export function asStillStarting(prediction: Prediction): Prediction {
   if (isTerminal(prediction.status)) return prediction;
-  return { ...prediction, status: 'starting', startedAt: null, output: null };
+  return { ...prediction, status: 'starting', startedAt: null };
 }
 
 export function versionJson({ model, openApiSchema }: CatalogueEntry): VersionJson {

@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Prediction } from '../../predictions/prediction.ts';
-import { isTerminal } from '../../predictions/prediction.ts';
+import { isTerminal, type Prediction } from '../../predictions/prediction.ts';
 import type { ListQuery } from '../../predictions/predictions.ts';
 import type { CatalogueEntry } from '../catalogue.ts';
 import { readCreateRequest } from '../create-request.ts';

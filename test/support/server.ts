@@ -1,0 +1,70 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { pino } from 'pino';
+import { readSettings, type Settings } from '../../src/base/settings.ts';
+import { loadModels } from '../../src/catalog/list.ts';
+import { openDatabase } from '../../src/database/connect.ts';
+import { startHost } from '../../src/predictions/host.ts';
+import { createPredictions } from '../../src/predictions/store.ts';
+import { createApp } from '../../src/server/app.ts';
+import { createLocalFileStore } from '../../src/storage/local-files.ts';
+
+export const testModels = fileURLToPath(new URL('./models/', import.meta.url));
+
+export interface TestServer {
+  /** `http://127.0.0.1:<port>`. */
+  origin: string;
+  port: number;
+  home: string;
+  /** Everything that was logged so far. */
+  log(): string;
+  close(): Promise<void>;
+}
+
+/** The real server with the real queue and a real engine, in this process, on a port of its own. */
+export async function startTestServer(overrides: Partial<Settings> = {}): Promise<TestServer> {
+  const home = mkdtempSync(join(tmpdir(), 'darkroom-server-'));
+  const environment = { DARKROOM_HOME: home, DARKROOM_MODELS: testModels };
+  const settings = { ...readSettings(environment), ...overrides };
+  let logged = '';
+  const sink = new Writable({
+    write(chunk, _encoding, done) {
+      logged += chunk;
+      done();
+    },
+  });
+  const log = pino({ level: 'debug' }, sink);
+  const models = await loadModels(settings.modelFolders);
+  const database = await openDatabase(settings, log);
+  const files = createLocalFileStore(join(home, 'files'));
+  const predictions = await createPredictions(database, log);
+  const host = await startHost({
+    database,
+    predictions,
+    files,
+    models,
+    settings,
+    log,
+    environment: { ...process.env, ...environment },
+  });
+  const app = createApp({ settings, models, predictions, files, log, ready: async () => [] });
+  await app.listen({ host: settings.host, port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    port,
+    home,
+    log: () => logged,
+    async close() {
+      await app.close();
+      await host.close(0);
+      await predictions.close();
+      await database.close();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
