@@ -67,13 +67,14 @@ export function createResidency({ device, idleLimit = 4, onEvent }: ResidencyOpt
 
   async function useNow<Result>(network: Network, work: (session: Session) => Promise<Result>): Promise<Result> {
     const resident = residents.get(network.key) ?? load(network);
-    residents.delete(network.key);
     residents.set(network.key, resident);
     resident.users++;
     try {
       return await work(await resident.session);
     } finally {
       resident.users--;
+      // To the end of the order, unless it could not be loaded.
+      if (residents.delete(network.key)) residents.set(network.key, resident);
       await releaseBeyond(closed ? 0 : idleLimit);
     }
   }

@@ -26,14 +26,16 @@ export interface NetworkCase {
 type Tensors = Record<string, Tensor>;
 
 /** Runs a case and returns what came out beside what should have come out. */
-export async function runNetworkCase(path: string): Promise<{ actual: Tensors; expected: Tensors; limit: number }> {
+export async function runNetworkCase(
+  path: string,
+): Promise<{ actual: Tensors; expected: Tensors; tolerance: { relL2: number } }> {
   const found = JSON.parse(await readFile(path, 'utf8')) as NetworkCase;
   const folder = dirname(path);
   const inputs = await readTensors(join(folder, found.inputs));
   const session = await openSession(await buildModel(found, folder, inputs), 'cpu');
   try {
     const actual = await session.run(inputs);
-    return { actual, expected: await readTensors(join(folder, found.expected)), limit: found.tolerance.relL2 };
+    return { actual, expected: await readTensors(join(folder, found.expected)), tolerance: found.tolerance };
   } finally {
     await session.close();
   }
@@ -66,19 +68,4 @@ export async function readTensors(path: string): Promise<Tensors> {
   const { tensors } = await readSafetensors(path);
   const read = [...tensors].map(async ([name, tensor]) => [name, await readTensor(tensor)] as const);
   return Object.fromEntries(await Promise.all(read));
-}
-
-/** The length of the difference, relative to the length of what is expected. */
-export function relativeError(actual: Tensor, expected: Tensor): number {
-  if (actual.dims.join() !== expected.dims.join()) {
-    throw new RangeError(`The shape is [${actual.dims.join(', ')}], expected [${expected.dims.join(', ')}].`);
-  }
-  let difference = 0;
-  let length = 0;
-  for (let index = 0; index < expected.data.length; index++) {
-    const value = Number(expected.data[index]);
-    difference += (Number(actual.data[index]) - value) ** 2;
-    length += value ** 2;
-  }
-  return Math.sqrt(difference / length);
 }

@@ -1,0 +1,131 @@
+/**
+ * The graphs of the published SD 1.5 files, built from what their headers say; no weights are needed. A tensor that the
+ * network lacks, does not use, uses twice or expects in another shape fails the build.
+ */
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { WeightError } from '../base/errors.ts';
+import type { Dtype, TensorRef } from '../weights/safetensors.ts';
+import { type NetworkWeights, weightsOf } from '../weights/scope.ts';
+import { clipTextModel } from './clip-text.ts';
+import { clipTextConfig, controlnetConfig, unetConfig, vaeDecoderConfig } from './config.ts';
+import { unetModel } from './unet.ts';
+import { vaeDecoderModel } from './vae-decoder.ts';
+
+type Header = Record<string, [Dtype, number[]]>;
+
+function recorded(name: string, change: (header: Header) => void = () => {}): NetworkWeights {
+  const url = new URL(`../../test/fixtures/headers/${name}.json`, import.meta.url);
+  const header = JSON.parse(readFileSync(url, 'utf8')) as Header;
+  change(header);
+  const tensors = new Map<string, TensorRef>();
+  for (const [tensor, [dtype, shape]] of Object.entries(header)) {
+    tensors.set(tensor, { name: tensor, file: '/weights', offset: 0, byteLength: 1, dtype, shape });
+  }
+  return weightsOf(tensors, name);
+}
+
+const shape = { batch: 2, height: 64, width: 96, textLength: 77 };
+/** The published configurations, as far as shapes do not tell it; the rest is the default. */
+const published = { attention_head_dim: 8, norm_num_groups: 32, norm_eps: 1e-5, act_fn: 'silu' };
+const publishedText = { num_attention_heads: 12, hidden_act: 'quick_gelu', layer_norm_eps: 1e-5 };
+
+function unet(weights = recorded('sd15-unet')) {
+  return { config: unetConfig(published, weights), weights };
+}
+
+describe('every tensor of the published file is used once by the graph of', () => {
+  test('the UNet', () => {
+    const net = unet();
+    expect(net.config).toMatchObject({ layers: 2, middleDepth: 1, contextWidth: 768, linearProjection: false });
+    expect(net.config.levels.map(({ channels, heads, depth }) => [channels, heads, depth])).toEqual([
+      [320, 8, 1],
+      [640, 8, 1],
+      [1280, 8, 1],
+      [1280, 8, 0],
+    ]);
+    const model = unetModel(net, shape);
+    expect(model.outputs).toEqual([{ name: 'sample', type: 'float32', dims: [2, 4, 64, 96] }]);
+    expect(model.bytes.byteLength).toBeLessThan(500_000);
+  });
+
+  test('the ControlNet', () => {
+    const weights = recorded('sd15-controlnet');
+    const config = controlnetConfig(published, weights);
+    expect(config.conditionChannels).toEqual([16, 32, 96, 256]);
+    const model = unetModel(unet(), shape, [{ config, weights, scale: 1, conditionBatch: 1 }]);
+    expect(model.inputs).toEqual([
+      { name: 'sample', type: 'float32', dims: [2, 4, 64, 96] },
+      { name: 'timestep', type: 'float32', dims: [1] },
+      { name: 'encoder_hidden_states', type: 'float32', dims: [2, 77, 768] },
+      { name: 'controlnet_cond.0', type: 'float32', dims: [1, 3, 512, 768] },
+    ]);
+  });
+
+  test('the text encoder', () => {
+    const weights = recorded('sd15-text-encoder');
+    const config = clipTextConfig(publishedText, weights);
+    expect(config).toMatchObject({ vocabulary: 49408, positions: 77, width: 768, mlpWidth: 3072, layers: 12 });
+    const model = clipTextModel({ config, weights }, { batch: 2 });
+    expect(model.outputs).toEqual([{ name: 'last_hidden_state', type: 'float32', dims: [2, 77, 768] }]);
+  });
+
+  test.each(['sd15-vae', 'sd15-vae-old-keys'])('the VAE decoder, %s', (name) => {
+    const weights = recorded(name);
+    const config = vaeDecoderConfig({}, weights);
+    expect(config).toMatchObject({ latentChannels: 4, levels: [512, 512, 256, 128], layers: 3 });
+    const model = vaeDecoderModel({ config, weights }, { batch: 1, height: 64, width: 96 });
+    expect(model.outputs).toEqual([{ name: 'sample', type: 'float32', dims: [1, 3, 512, 768] }]);
+  });
+});
+
+describe('a file that does not fit is refused', () => {
+  const open = (change: (header: Header) => void) => () => unetModel(unet(recorded('sd15-unet', change)), shape);
+
+  test('when a tensor is missing', () => {
+    const failed = open((header) => delete header['up_blocks.3.resnets.2.conv_shortcut.bias']);
+    expect(failed).toThrow(/Missing: up_blocks\.3\.resnets\.2\.conv_shortcut\.bias\./);
+  });
+
+  test('when it has a tensor more', () => {
+    const failed = open((header) => {
+      header['add_embedding.linear_1.weight'] = ['F32', [1280, 2816]];
+    });
+    expect(failed).toThrow(/Without a use: add_embedding\.linear_1\.weight\./);
+  });
+
+  test('when a shape is another', () => {
+    const failed = open((header) => {
+      header['mid_block.resnets.1.conv2.weight'] = ['F32', [1280, 1280, 1, 1]];
+    });
+    expect(failed).toThrow(/"mid_block\.resnets\.1\.conv2\.weight" of sd15-unet has the shape \[1280, 1280, 1, 1\]/);
+  });
+
+  test('when a type is not for weights', () => {
+    const failed = open((header) => {
+      header['conv_in.bias'] = ['I64', [320]];
+    });
+    expect(failed).toThrow(/"conv_in\.bias" .* I64/);
+  });
+
+  test('when it is another kind of file', () => {
+    expect(() => unetConfig(published, recorded('sd15-vae'))).toThrow(WeightError);
+  });
+});
+
+describe('a configuration is refused', () => {
+  test.each([
+    [{ resnet_time_scale_shift: 'scale_shift' }, /"resnet_time_scale_shift" to "scale_shift"/],
+    [{ addition_embed_type: 'text_time' }, /"addition_embed_type"/],
+    [{ attention_head_dim: 0 }, /"attention_head_dim" to 0/],
+    [{ attention_head_dim: [8, 8] }, /"attention_head_dim"/],
+    [{ norm_eps: 'small' }, /"norm_eps" to "small"/],
+    [[], /does not hold an object/],
+  ])('%j', (json, message) => expect(() => unetConfig(json, recorded('sd15-unet'))).toThrow(message));
+
+  test('with an unknown activation or channel order', () => {
+    expect(() => clipTextConfig({ hidden_act: 'relu' }, recorded('sd15-text-encoder'))).toThrow(/"hidden_act"/);
+    const order = { controlnet_conditioning_channel_order: 'hsv' };
+    expect(() => controlnetConfig(order, recorded('sd15-controlnet'))).toThrow(/channel_order" to "hsv"/);
+  });
+});
