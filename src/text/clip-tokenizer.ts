@@ -10,7 +10,7 @@ import { mergeWord } from './merge-word.ts';
  */
 
 /** Tokens that the text encoder sees, with those that start and end the text. */
-const windowLength = 77;
+export const windowLength = 77;
 
 export interface TokenizedPrompt {
   /** 77 tokens: start, text, end, and the end token again as padding. */

@@ -20,7 +20,7 @@ export function pairKey(left: number, right: number): number {
 
 let loaded: ClipVocabulary | undefined;
 
-/** Reads the list at first use (about 0.1 s) and keeps it. */
+/** Reads the list at first use (0.2 s) and keeps it. */
 export function clipVocabulary(): ClipVocabulary {
   loaded ??= readVocabulary();
   return loaded;
