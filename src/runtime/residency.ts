@@ -74,7 +74,10 @@ export function createResidency({ device, idleLimit = 4, onEvent }: ResidencyOpt
     } finally {
       resident.users--;
       // To the end of the order, unless it could not be loaded.
-      if (residents.delete(network.key)) residents.set(network.key, resident);
+      if (residents.get(network.key) === resident) {
+        residents.delete(network.key);
+        residents.set(network.key, resident);
+      }
       await releaseBeyond(closed ? 0 : idleLimit);
     }
   }
