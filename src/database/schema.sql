@@ -1,0 +1,61 @@
+-- What the migrations make, as the database tells it. Written by `UPDATE_SCHEMA=1 npx vitest run src/database`.
+
+create table files (
+  key text not null,
+  prediction_id text not null,
+  purpose text not null,
+  name text not null,
+  content_type text not null,
+  size bigint not null,
+  sha256 text not null,
+  created_at timestamp(3) with time zone not null default clock_timestamp(),
+  constraint files_pkey PRIMARY KEY (key),
+  constraint files_prediction_id_fkey FOREIGN KEY (prediction_id) REFERENCES predictions(id) ON DELETE CASCADE,
+  constraint files_purpose_check CHECK ((purpose = ANY (ARRAY['input'::text, 'output'::text])))
+);
+CREATE INDEX files_of_prediction ON public.files USING btree (prediction_id);
+
+create table hosts (
+  id text not null,
+  started_at timestamp(3) with time zone not null default clock_timestamp(),
+  seen_at timestamp(3) with time zone not null default clock_timestamp(),
+  constraint hosts_pkey PRIMARY KEY (id)
+);
+
+create table migrations (
+  name text not null,
+  applied_at timestamp(3) with time zone not null default clock_timestamp(),
+  constraint migrations_pkey PRIMARY KEY (name)
+);
+
+create table predictions (
+  id text not null,
+  account text not null,
+  model text not null,
+  version text not null,
+  input json not null,
+  output json not null default 'null'::json,
+  logs text not null default ''::text,
+  error text,
+  status text not null default 'starting'::text,
+  source text not null,
+  origin text not null,
+  created_at timestamp(3) with time zone not null default clock_timestamp(),
+  started_at timestamp(3) with time zone,
+  completed_at timestamp(3) with time zone,
+  metrics json not null default '{}'::json,
+  data_removed boolean not null default false,
+  attempt integer not null default 0,
+  interruptions integer not null default 0,
+  cancel_requested_at timestamp(3) with time zone,
+  host_id text,
+  constraint predictions_check CHECK (((completed_at IS NULL) = (status = ANY (ARRAY['starting'::text, 'processing'::text])))),
+  constraint predictions_check1 CHECK (((host_id IS NOT NULL) = (status = 'processing'::text))),
+  constraint predictions_pkey PRIMARY KEY (id),
+  constraint predictions_source_check CHECK ((source = ANY (ARRAY['api'::text, 'web'::text]))),
+  constraint predictions_status_check CHECK ((status = ANY (ARRAY['starting'::text, 'processing'::text, 'succeeded'::text, 'failed'::text, 'canceled'::text, 'aborted'::text])))
+);
+CREATE INDEX predictions_newest ON public.predictions USING btree (account, created_at DESC, id DESC);
+CREATE INDEX predictions_removable ON public.predictions USING btree (completed_at) WHERE (NOT data_removed);
+CREATE INDEX predictions_running ON public.predictions USING btree (host_id) WHERE (status = 'processing'::text);
+CREATE INDEX predictions_waiting ON public.predictions USING btree (id) WHERE (status = 'starting'::text);

@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest';
+import { formatCursor, parseCursor } from './cursor.ts';
+import { newPredictionId } from './id.ts';
+
+describe('cursor', () => {
+  it('comes back as it went', () => {
+    const cursor = { direction: 'newer', createdAt: new Date(1_767_225_600_123), id: newPredictionId() } as const;
+    expect(formatCursor(cursor)).toMatch(/^[\w-]+$/);
+    expect(parseCursor(formatCursor(cursor))).toEqual(cursor);
+  });
+
+  it.each(['', 'x', '%%%', 'b2xkZXI=', Buffer.from(`older 1 ${'A'.repeat(26)}`).toString('base64url')])(
+    'refuses %j',
+    (text) => {
+      expect(() => parseCursor(text)).toThrow('Invalid cursor');
+    },
+  );
+});
+
+describe('prediction id', () => {
+  it('has 26 characters, begins with the time and is not repeated', () => {
+    // The ULID specification's example of a time: 1469918176385 is 01ARYZ6S41.
+    expect(newPredictionId(1_469_918_176_385)).toMatch(/^01aryz6s41[0-9a-hjkmnp-tv-z]{16}$/);
+    expect(newPredictionId(1) < newPredictionId(2)).toBe(true);
+    expect(new Set(Array.from({ length: 1000 }, () => newPredictionId(0))).size).toBe(1000);
+  });
+});
