@@ -126,14 +126,15 @@ def encode(tokenizer, text):
     return {"text": text, "ids": ids[:last], "removed": removed}
 
 
-with tempfile.TemporaryDirectory() as name:
-    tokenizer = load_tokenizer(Path(name))
-    assert tokenizer.fix_text is None and len(tokenizer.encoder) == 49408
-    cases = [encode(tokenizer, text) for text in texts]
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        tokenizer = load_tokenizer(Path(name))
+        assert tokenizer.fix_text is None and len(tokenizer.encoder) == 49408
+        cases = [encode(tokenizer, text) for text in texts]
 
-folder = fixtures.fixtures / "text"
-lines = ",\n".join(json.dumps(case) for case in cases)
-folder.mkdir(parents=True, exist_ok=True)
-(folder / "clip-tokenizer.json").write_text(f"[\n{lines}\n]\n")
-fixtures.write_provenance(folder, ["transformers"], python=sys.version.split()[0])
-print(len(cases), "texts")
+    folder = fixtures.fixtures / "text"
+    lines = ",\n".join(json.dumps(case) for case in cases)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "clip-tokenizer.json").write_text(f"[\n{lines}\n]\n")
+    fixtures.write_provenance(folder, ["transformers"], python=sys.version.split()[0])
+    print(len(cases), "texts")

@@ -1,0 +1,51 @@
+"""
+The torch side of bench/engine.js: the same networks in diffusers, over the same weights. Answers `step` and `save`.
+"""
+
+import json
+import sys
+import time
+
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+
+folder = sys.argv[1]
+
+
+def answer(**values):
+    print(json.dumps(values), flush=True)
+
+
+started = time.perf_counter()
+with torch.inference_mode():
+    unet = UNet2DConditionModel(cross_attention_dim=768).eval()
+    unet.load_state_dict(load_file(f"{folder}/unet.safetensors"))
+    controlnet = ControlNetModel(cross_attention_dim=768).eval()
+    controlnet.load_state_dict(load_file(f"{folder}/controlnet.safetensors"))
+inputs = load_file(f"{folder}/inputs.safetensors")
+answer(openMilliseconds=round(1000 * (time.perf_counter() - started)), threads=torch.get_num_threads())
+
+
+@torch.inference_mode()
+def step():
+    sample, timestep, context = inputs["sample"], inputs["timestep"], inputs["encoder_hidden_states"]
+    condition = inputs["controlnet_cond.0"].expand(sample.shape[0], -1, -1, -1)
+    down, middle = controlnet(sample, timestep, context, condition, 1.0, return_dict=False)
+    return unet(
+        sample,
+        timestep,
+        context,
+        down_block_additional_residuals=down,
+        mid_block_additional_residual=middle,
+    ).sample
+
+
+for line in sys.stdin:
+    if line.strip() == "step":
+        before = time.perf_counter()
+        output = step()
+        answer(milliseconds=1000 * (time.perf_counter() - before))
+    else:
+        save_file({"sample": output.contiguous()}, f"{folder}/torch-output.safetensors")
+        answer()
