@@ -167,8 +167,8 @@ export function timeEmbedding(g: Graph, w: Weights, config: UnetEncoderConfig, t
 }
 
 /**
- * exp(-ln(10000) i / count), rounded to float32 after each operation as the reference computes it: at timestep 999 an
- * angle of another rounding is off by 6e-5.
+ * exp(-ln(10000) i / count), rounded to float32 after each operation as the reference computes it. At 320 channels 144
+ * of 160 values are torch's own and the rest one unit in the last place away, which is its exp's doing.
  */
 function frequencies(count: number) {
   const factor = Math.fround(-Math.log(10000));

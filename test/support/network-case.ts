@@ -2,7 +2,13 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Tensor } from '../../src/math/tensor.ts';
 import { clipTextModel } from '../../src/networks/clip-text.ts';
-import { clipTextConfig, controlnetConfig, unetConfig, vaeDecoderConfig } from '../../src/networks/config.ts';
+import {
+  type ControlnetConfig,
+  clipTextConfig,
+  controlnetConfig,
+  unetConfig,
+  vaeDecoderConfig,
+} from '../../src/networks/config.ts';
 import { unetModel } from '../../src/networks/unet.ts';
 import { vaeDecoderModel } from '../../src/networks/vae-decoder.ts';
 import type { OnnxModel } from '../../src/onnx/model.ts';
@@ -25,14 +31,25 @@ export interface NetworkCase {
 
 type Tensors = Record<string, Tensor>;
 
+/** What a test changes about a case. */
+export interface CaseChanges {
+  inputs?: (inputs: Tensors) => Tensors;
+  controlnetConfig?: (config: ControlnetConfig) => ControlnetConfig;
+}
+
+export interface CaseResult {
+  actual: Tensors;
+  expected: Tensors;
+  tolerance: { relL2: number };
+}
+
 /** Runs a case and returns what came out beside what should have come out. */
-export async function runNetworkCase(
-  path: string,
-): Promise<{ actual: Tensors; expected: Tensors; tolerance: { relL2: number } }> {
+export async function runNetworkCase(path: string, changes: CaseChanges = {}): Promise<CaseResult> {
   const found = JSON.parse(await readFile(path, 'utf8')) as NetworkCase;
   const folder = dirname(path);
-  const inputs = await readTensors(join(folder, found.inputs));
-  const session = await openSession(await buildModel(found, folder, inputs), 'cpu');
+  const recorded = await readTensors(join(folder, found.inputs));
+  const inputs = changes.inputs?.(recorded) ?? recorded;
+  const session = await openSession(await buildModel(found, folder, inputs, changes), 'cpu');
   try {
     const actual = await session.run(inputs);
     return { actual, expected: await readTensors(join(folder, found.expected)), tolerance: found.tolerance };
@@ -41,7 +58,12 @@ export async function runNetworkCase(
   }
 }
 
-async function buildModel(found: NetworkCase, folder: string, inputs: Tensors): Promise<OnnxModel> {
+async function buildModel(
+  found: NetworkCase,
+  folder: string,
+  inputs: Tensors,
+  changes: CaseChanges,
+): Promise<OnnxModel> {
   const open = async (entry: { config: string; weights: string[] }): Promise<[unknown, NetworkWeights]> => [
     await readConfig(join(folder, entry.config)),
     await openWeights(entry.weights.map((file) => join(folder, file))),
@@ -58,7 +80,12 @@ async function buildModel(found: NetworkCase, folder: string, inputs: Tensors): 
     const [controlJson, controlWeights] = await open(entry);
     const conditionBatch = inputs[`controlnet_cond.${index}`]!.dims[0]!;
     const config = controlnetConfig(controlJson, controlWeights);
-    return { config, weights: controlWeights, scale: entry.scale, conditionBatch };
+    return {
+      config: changes.controlnetConfig?.(config) ?? config,
+      weights: controlWeights,
+      scale: entry.scale,
+      conditionBatch,
+    };
   });
   const shape = { batch, height, width, textLength: inputs.encoder_hidden_states!.dims[1]! };
   return unetModel({ config: unetConfig(json, weights), weights }, shape, await Promise.all(controlnets));
