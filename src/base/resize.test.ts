@@ -34,6 +34,6 @@ test('a photograph of full size has Pillow’s pixels', async () => {
   expect(createHash('sha256').update(data).digest('hex')).toBe(readJson('hashes.json').photographAt768x512);
   const start = performance.now();
   resize(image, 768, 768, lanczos);
-  // Measured 40 ms.
+  // Measured 25 to 50 ms.
   expect(performance.now() - start).toBeLessThan(1000);
 });

@@ -16,8 +16,8 @@ test.each(tables)('the table $betaSchedule is that of diffusers', ({ betaSchedul
   const table = alphasCumprod({ ...stableDiffusionNoise, betaSchedule });
   expect(table.length).toBe(1000);
   for (const [index, value] of Object.entries(expected.alphasCumprod)) {
-    // Measured 1.3e-7: torch.linspace rounds a quarter of its values to the neighbouring float32.
-    expect(Math.abs(table[Number(index)]! / value - 1)).toBeLessThan(3e-7);
+    // Measured 2.0e-7: torch.linspace rounds a quarter of its values to the neighbouring float32.
+    expect(Math.abs(table[Number(index)]! / value - 1)).toBeLessThan(4e-7);
   }
   const sum = table.reduce((total, value) => total + value, 0);
   expect(Math.abs(sum / expected.sum - 1)).toBeLessThan(1e-7);
