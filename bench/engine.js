@@ -1,0 +1,155 @@
+/**
+ * One denoising step of Stable Diffusion 1.5 with a ControlNet at full size, in float32: this engine beside diffusers
+ * on torch, over the same random weights, taking turns on the same machine.
+ *
+ *   npm run build && node bench/engine.js [rounds]
+ *
+ * Writes 4.9 GB of weights to the temporary folder (TMPDIR) and removes them. The torch side runs where
+ * tools/reference/setup.sh has made its environment, and is left out elsewhere. Prints one JSON object.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cpus, loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { unetModel } from '../dist/networks/unet.js';
+import { inventWeights } from '../dist/weights/random-weights.js';
+import { readTensor } from '../dist/weights/read-tensor.js';
+import { readSafetensors } from '../dist/weights/safetensors.js';
+import { writeSafetensors } from '../dist/weights/write-safetensors.js';
+
+const rounds = Number(process.argv[2] ?? 5);
+const shape = { batch: 2, height: 64, width: 64, textLength: 77 };
+const level = (channels, depth) => ({ channels, heads: 8, depth });
+const encoder = {
+  inChannels: 4,
+  levels: [level(320, 1), level(640, 1), level(1280, 1), level(1280, 0)],
+  layers: 2,
+  middleDepth: 1,
+  contextWidth: 768,
+  linearProjection: false,
+  norm: { groups: 32, epsilon: 1e-5 },
+};
+
+const folder = await mkdtemp(join(tmpdir(), 'darkroom-bench-'));
+try {
+  await prepare();
+  const contestants = [await start('darkroom', process.execPath, [path('engine-session.js')])];
+  const python = path('../tools/reference/.venv/bin/python');
+  if (existsSync(python)) {
+    contestants.push(await start('torch', python, [path('../tools/reference/bench_unet.py')]));
+  }
+  // The first step allocates; it is not counted.
+  for (const contestant of contestants) await contestant.step();
+  for (let round = 0; round < rounds; round++) {
+    for (const contestant of contestants) contestant.steps.push(await contestant.step());
+  }
+  for (const contestant of contestants) await contestant.stop();
+  await report(contestants);
+} finally {
+  await rm(folder, { recursive: true });
+}
+
+/** Writes the weights, and the inputs of one step. */
+async function prepare() {
+  const unet = inventWeights();
+  const control = inventWeights();
+  const config = { ...encoder, conditionChannels: [16, 32, 96, 256], conditionOrder: 'rgb' };
+  const model = unetModel({ config: { ...encoder, outChannels: 4 }, weights: unet.weights }, shape, [
+    { config, weights: control.weights, scale: 1, conditionBatch: 1 },
+  ]);
+  await unet.write(join(folder, 'unet.safetensors'), 'unet');
+  await control.write(join(folder, 'controlnet.safetensors'), 'controlnet');
+  const inputs = model.inputs.map(({ name, dims }, phase) => {
+    const size = dims.reduce((product, dim) => product * dim, 1);
+    const wave = (_, index) => (name === 'timestep' ? 501 : Math.sin(index * 0.37 + phase));
+    return [
+      name,
+      { dtype: 'F32', shape: dims, bytes: new Uint8Array(Float32Array.from({ length: size }, wave).buffer) },
+    ];
+  });
+  await writeSafetensors(join(folder, 'inputs.safetensors'), new Map(inputs));
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ attention_head_dim: 8 }));
+}
+
+/** A process that answers each line on its input with a line of JSON; the first comes when its networks are loaded. */
+async function start(name, command, args) {
+  const child = spawn(command, [...args, folder], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const answer = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${name} ended early.`);
+    return JSON.parse(value);
+  };
+  const memory = { resident: 0, private: 0 };
+  const timer = setInterval(() => sampleMemory(child.pid, memory), 100);
+  const ask = async (question) => {
+    child.stdin.write(`${question}\n`);
+    return await answer();
+  };
+  return {
+    name,
+    opened: await answer(),
+    memory,
+    steps: [],
+    step: async () => (await ask('step')).milliseconds,
+    stop: async () => {
+      await ask('save');
+      clearInterval(timer);
+      child.stdin.end();
+    },
+  };
+}
+
+/** Megabytes; pages mapped from the weight files are resident but not private. */
+function sampleMemory(pid, memory) {
+  let rollup;
+  try {
+    rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  } catch {
+    return; // Not Linux, or the process has just ended.
+  }
+  const megabytes = (key) => Math.round(Number(rollup.match(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm'))[1]) / 1024);
+  memory.resident = Math.max(memory.resident, megabytes('Rss'));
+  memory.private = Math.max(memory.private, megabytes('Anonymous'));
+}
+
+async function report(contestants) {
+  const results = contestants.map(({ name, opened, steps, memory }) => ({
+    name,
+    opened,
+    stepMilliseconds: Math.round(median(steps)),
+    steps: steps.map(Math.round),
+    peakMegabytes: memory,
+  }));
+  const [ours, torch] = results;
+  const agreement = torch && {
+    timesAsFast: Number((torch.stepMilliseconds / ours.stepMilliseconds).toFixed(2)),
+    relativeError: Number((await relativeError('darkroom', 'torch')).toExponential(2)),
+  };
+  const machine = { processor: cpus()[0].model, cores: cpus().length, node: process.version, load: loadavg()[0] };
+  console.log(JSON.stringify({ ...machine, shape, results, ...agreement }, null, 2));
+}
+
+async function relativeError(one, other) {
+  const read = async (name) => {
+    const { tensors } = await readSafetensors(join(folder, `${name}-output.safetensors`));
+    return (await readTensor(tensors.get('sample'))).data;
+  };
+  const [actual, expected] = [await read(one), await read(other)];
+  const square = (sum, value) => sum + value ** 2;
+  return Math.sqrt(
+    actual.map((value, index) => value - expected[index]).reduce(square, 0) / expected.reduce(square, 0),
+  );
+}
+
+function median(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return (sorted[Math.floor((sorted.length - 1) / 2)] + sorted[Math.ceil((sorted.length - 1) / 2)]) / 2;
+}
+
+function path(name) {
+  return fileURLToPath(new URL(name, import.meta.url));
+}
