@@ -173,8 +173,12 @@ export function gatedGelu(g: Graph, w: Weights, x: Value, features: number): Val
 
 function gemm(g: Graph, x: Value, weight: Value, bias: Value | undefined): Value {
   demand(x.dims.length === 2 && x.dims[1] === weight.dims[1], 'linear', x, weight);
-  const inputs = bias ? [x, weight, bias] : [x, weight];
-  return g.node('Gemm', inputs, { dims: [x.dims[0]!, weight.dims[0]!] }, { attributes: { transB: { integer: 1 } } });
+  return g.node(
+    'Gemm',
+    bias ? [x, weight, bias] : [x, weight],
+    { dims: [x.dims[0]!, weight.dims[0]!] },
+    { attributes: { transB: { integer: 1 } } },
+  );
 }
 
 /** `count` rows of a stored tensor, where they lie. */

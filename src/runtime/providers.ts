@@ -1,9 +1,17 @@
+import { RuntimeFailure } from '../base/errors.ts';
 import type { Settings } from '../base/settings.ts';
 
 /**
  * ONNX Runtime's execution providers for a device, in order of preference; what a provider cannot run falls to the
  * next. `auto` is the CPU: the other providers have to pass the networks' fixtures on real devices first.
+ *
+ * @param supported what this system's ONNX Runtime has; it would pass over others without an error
+ * @throws RuntimeFailure when it does not have the device
  */
-export function executionProviders(device: Settings['device']): readonly string[] {
-  return device === 'auto' || device === 'cpu' ? ['cpu'] : [device, 'cpu'];
+export function executionProviders(device: Settings['device'], supported: readonly string[]): string[] {
+  if (device === 'auto' || device === 'cpu') return ['cpu'];
+  if (supported.includes(device)) return [device, 'cpu'];
+  throw new RuntimeFailure(
+    `DARKROOM_DEVICE is ${device}, which ONNX Runtime does not have on this system. It has ${supported.join(', ')}.`,
+  );
 }

@@ -25,7 +25,8 @@ export interface OpenSession extends Session {
 /** Loads ONNX Runtime at the first call, so that processes which never run a network never load it. */
 export async function openSession(model: OnnxModel, device: Settings['device']): Promise<OpenSession> {
   const ort = await import('onnxruntime-node');
-  const session = await create(ort.InferenceSession, model, device);
+  const supported = ort.listSupportedBackends().map(({ name }) => name);
+  const session = await create(ort.InferenceSession, model, executionProviders(device, supported));
   return {
     inputs: model.inputs,
     outputs: model.outputs,
@@ -49,11 +50,11 @@ export async function openSession(model: OnnxModel, device: Settings['device']):
 async function create(
   sessions: typeof InferenceSession,
   model: OnnxModel,
-  device: Settings['device'],
+  providers: string[],
 ): Promise<InferenceSession> {
   try {
     return await sessions.create(model.bytes, {
-      executionProviders: [...executionProviders(device)],
+      executionProviders: providers,
       // With these two the weights stay mapped from their files: a UNet opens in 0.1 s, not in 20 s (docs/performance.md).
       graphOptimizationLevel: 'extended',
       extra: {
@@ -65,10 +66,9 @@ async function create(
       logSeverityLevel: 3,
     });
   } catch (error) {
+    const [first] = providers;
     const hint =
-      device === 'auto' || device === 'cpu'
-        ? ''
-        : ` If this machine has no such device, set DARKROOM_DEVICE=cpu instead of ${device}.`;
+      first === 'cpu' ? '' : ` If this machine has no such device, set DARKROOM_DEVICE=cpu and not ${first}.`;
     throw new RuntimeFailure(`ONNX Runtime could not load a network. ${reason(error)}${hint}`, { cause: error });
   }
 }
