@@ -6,8 +6,9 @@
  */
 import { float32 } from '../math/tensor.ts';
 import { createGraph, type Graph, type Value } from '../onnx/graph.ts';
+import { embedding, layerNorm, linear } from '../onnx/layers.ts';
 import type { Network, OnnxModel } from '../onnx/model.ts';
-import { add, attention, embedding, gelu, layerNorm, linear, quickGelu, reshape } from '../onnx/ops.ts';
+import { add, attention, gelu, quickGelu, reshape } from '../onnx/ops.ts';
 import { writeModel } from '../onnx/write.ts';
 import { openNetworkFiles } from '../weights/network-files.ts';
 import type { NetworkWeights, Weights } from '../weights/scope.ts';

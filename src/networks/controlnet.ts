@@ -5,7 +5,8 @@
  * Not here: guess mode, pooled conditions.
  */
 import type { Graph, Value } from '../onnx/graph.ts';
-import { add, concat, conv2d, scale, silu, slice } from '../onnx/ops.ts';
+import { conv2d } from '../onnx/layers.ts';
+import { add, concat, scale, silu, slice } from '../onnx/ops.ts';
 import { openNetworkFiles } from '../weights/network-files.ts';
 import type { NetworkWeights, Weights } from '../weights/scope.ts';
 import { type ControlnetConfig, controlnetConfig } from './config.ts';

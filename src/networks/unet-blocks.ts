@@ -8,19 +8,14 @@
  */
 import { float32 } from '../math/tensor.ts';
 import type { Graph, Value } from '../onnx/graph.ts';
+import { conv2d, gatedGelu, groupNorm, layerNorm, linear, pointwise } from '../onnx/layers.ts';
 import {
   add,
   attention,
   concat,
-  conv2d,
   cosine,
   fromTokens,
-  gatedGelu,
-  groupNorm,
-  layerNorm,
-  linear,
   multiply,
-  pointwise,
   reshape,
   resizeNearest,
   silu,

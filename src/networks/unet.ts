@@ -5,8 +5,9 @@
  * Not here: added embeddings (SDXL), class embeddings, image tokens, motion modules.
  */
 import { createGraph, type Graph, type Value } from '../onnx/graph.ts';
+import { conv2d, groupNorm } from '../onnx/layers.ts';
 import type { Network, OnnxModel } from '../onnx/model.ts';
-import { add, conv2d, groupNorm, reshape, silu } from '../onnx/ops.ts';
+import { add, reshape, silu } from '../onnx/ops.ts';
 import { writeModel } from '../onnx/write.ts';
 import { openNetworkFiles } from '../weights/network-files.ts';
 import type { NetworkWeights, Weights } from '../weights/scope.ts';

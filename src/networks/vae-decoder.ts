@@ -5,8 +5,9 @@
  * Not here: the encoder, tiling.
  */
 import { createGraph, type Graph, type Value } from '../onnx/graph.ts';
+import { conv2d, groupNorm, linear } from '../onnx/layers.ts';
 import type { Network, OnnxModel } from '../onnx/model.ts';
-import { add, attention, conv2d, fromTokens, groupNorm, linear, silu, toTokens } from '../onnx/ops.ts';
+import { add, attention, fromTokens, silu, toTokens } from '../onnx/ops.ts';
 import { writeModel } from '../onnx/write.ts';
 import { openNetworkFiles } from '../weights/network-files.ts';
 import type { NetworkWeights, Weights } from '../weights/scope.ts';
