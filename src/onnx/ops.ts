@@ -1,7 +1,7 @@
 /**
- * The operations without weights that networks are written in. Each takes values and returns a value; shapes are checked here, so that
- * a mistake shows where it is made and not when ONNX Runtime loads the graph. The choice of ONNX operators follows
- * measurements on the CPU provider (docs/performance.md).
+ * The operations without weights that networks are written in. Each takes values and returns a value; shapes are
+ * checked here, so that a mistake shows where it is made and not when ONNX Runtime loads the graph. The choice of ONNX
+ * operators follows measurements on the CPU provider (docs/performance.md).
  */
 import { float32, sizeOf, type Tensor } from '../math/tensor.ts';
 import type { Graph, Value } from './graph.ts';
