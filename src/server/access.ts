@@ -25,7 +25,7 @@ export function accessFault(
   headers: IncomingHttpHeaders,
 ): Problem | undefined {
   const host = headers.host ?? '';
-  if (!/^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/.test(host)) {
+  if (!isHost(host)) {
     return badRequest('The Host header does not hold a host name.');
   }
   if (settings.apiTokens.length > 0) return undefined;
@@ -43,6 +43,11 @@ export function accessFault(
     );
   }
   return undefined;
+}
+
+/** A name or an address, perhaps with a port: nothing that could mean more inside a URL. */
+export function isHost(text: string): boolean {
+  return /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/.test(text);
 }
 
 function isOwnName(settings: AccessSettings, origin: string): boolean {

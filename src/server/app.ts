@@ -1,12 +1,12 @@
 /** The HTTP server as one function of its parts. Nothing here listens; `darkroom serve` and the tests do. */
 import { randomBytes } from 'node:crypto';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import type { ModelDefinition } from '../catalog/model.ts';
 import { accessFault, checkListenAddress } from './access.ts';
 import { createAuthentication } from './auth.ts';
-import { readJsonBodies } from './body.ts';
+import { lingerBeforeClose, readJsonBodies } from './body.ts';
 import { createCatalogue } from './catalogue.ts';
-import { methodNotAllowed, notFound, sendProblem, toProblem, unauthenticated } from './errors.ts';
+import { bodyTooLarge, methodNotAllowed, notFound, sendProblem, toProblem, unauthenticated } from './errors.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
@@ -27,7 +27,7 @@ export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
   checkListenAddress(settings);
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomBytes(6).toString('hex'),
     bodyLimit: settings.bodyMaxBytes,
     // For a whole request with its body; a held answer is not counted.
@@ -56,7 +56,9 @@ export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
     throw notFound();
   });
   app.setErrorHandler((error, request, reply) => {
-    const problem = toProblem(error, request.id);
+    const tooLarge = (error as { code?: string }).code === 'FST_ERR_CTP_BODY_TOO_LARGE';
+    const problem = tooLarge ? bodyTooLarge(settings.bodyMaxBytes) : toProblem(error, request.id);
+    if (problem.status === 413) lingerBeforeClose(request.raw.socket);
     if (problem.status >= 500) log.error({ err: error, request: request.id }, 'A request failed.');
     return sendProblem(reply, problem);
   });

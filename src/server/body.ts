@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { badRequest, bodyTooLarge } from './errors.ts';
 
@@ -11,11 +12,32 @@ export function readJsonBodies(app: FastifyInstance, limit: number): void {
     if (hasBody && raw.headers['content-type'] === undefined) raw.headers['content-type'] = 'application/json';
     if (Number(raw.headers['content-length']) > limit) throw bodyTooLarge(limit);
   });
+  app.server.on('checkContinue', (request, response) => {
+    // A client that asks first is not told to go on when its body would be refused.
+    if (!(Number(request.headers['content-length']) > limit)) response.writeContinue();
+    app.server.emit('request', request, response);
+  });
   app.removeAllContentTypeParsers();
   const json = /^application\/(?:[\w.-]+\+)?json *(?:;|$)/;
   app.addContentTypeParser<Buffer>(json, { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
     parseJson(body),
   );
+}
+
+/** How long the rest of a refused upload is read and thrown away. */
+const lingerMs = 5000;
+
+/**
+ * Closes the connection as web servers do in the middle of an upload: the answer goes out, then the sending side is
+ * closed, and what still arrives is thrown away for a while. Closed at once, the client's own system would discard the
+ * answer before the client reads it.
+ */
+export function lingerBeforeClose(socket: Socket): void {
+  socket.destroySoon = () => {
+    socket.end();
+    const timer = setTimeout(() => socket.destroy(), lingerMs);
+    socket.once('close', () => clearTimeout(timer));
+  };
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });

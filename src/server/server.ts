@@ -3,6 +3,7 @@ import type { Logger } from '../base/log.ts';
 import type { Settings } from '../base/settings.ts';
 import type { Predictions } from '../predictions/predictions.ts';
 import type { FileStore } from '../storage/files.ts';
+import { isHost } from './access.ts';
 import type { Catalogue } from './catalogue.ts';
 
 declare module 'fastify' {
@@ -35,6 +36,6 @@ export interface Server {
  */
 export function originOf(request: FastifyRequest, settings: Pick<Settings, 'publicUrl'>): string {
   if (settings.publicUrl) return settings.publicUrl;
-  const origin = `${request.protocol === 'https' ? 'https' : 'http'}://${request.host}`;
-  return URL.canParse(origin) ? new URL(origin).origin : `http://${request.headers.host}`;
+  const scheme = request.protocol === 'https' ? 'https' : 'http';
+  return `${scheme}://${isHost(request.host) ? request.host : request.headers.host}`;
 }

@@ -22,6 +22,7 @@ export interface TestServer {
   home: string;
   /** Everything that was logged so far. */
   log(): string;
+  /** May be called twice. */
   close(): Promise<void>;
 }
 
@@ -54,17 +55,22 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
   const app = createApp({ settings, models, predictions, files, log, ready: async () => [] });
   await app.listen({ host: settings.host, port: 0 });
   const { port } = app.server.address() as AddressInfo;
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    await app.close();
+    await host.close(0);
+    await predictions.close();
+    await database.close();
+    rmSync(home, { recursive: true, force: true });
+  };
   return {
     origin: `http://127.0.0.1:${port}`,
     port,
     home,
     log: () => logged,
-    async close() {
-      await app.close();
-      await host.close(0);
-      await predictions.close();
-      await database.close();
-      rmSync(home, { recursive: true, force: true });
+    close: () => {
+      closing ??= close();
+      return closing;
     },
   };
 }

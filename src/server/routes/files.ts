@@ -13,7 +13,7 @@ type FileRequest = FastifyRequest<{ Params: { key: string; name: string } }>;
  * Stored files at capability URLs: clients fetch them without a token, browsers show them in place and from any page.
  */
 export function fileRoutes(app: FastifyInstance, server: Server): void {
-  app.get('/f/:key/:name', { config: { public: true } }, async (request: FileRequest, reply) => {
+  const deliver = async (request: FileRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { key, name } = request.params;
     const file = isFileKey(key) ? await server.predictions.file(key) : undefined;
     if (!file || file.name !== name) throw notFound();
@@ -31,6 +31,14 @@ export function fileRoutes(app: FastifyInstance, server: Server): void {
     if (range) reply.code(206).header('content-range', `bytes ${start}-${end}/${file.size}`);
     reply.header('content-length', end - start + 1);
     return sendBytes(request, reply, path, start, end);
+  };
+  // HEAD is our own: the one that Fastify derives reads the whole file, or says that it is empty.
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: '/f/:key/:name',
+    exposeHeadRoute: false,
+    config: { public: true },
+    handler: deliver,
   });
 }
 
