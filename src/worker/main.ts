@@ -45,7 +45,9 @@ engine.on('error', (error) => {
 });
 engine.on('exit', () => process.exit(1));
 
-// Without its host an engine has no purpose, and nobody else would end it.
+// Without its host an engine has no purpose, and nobody else would end it. A host that died while this process was
+// still loading has disconnected before anybody listened.
 process.on('disconnect', () => process.exit(0));
+if (!process.connected) process.exit(0);
 // A terminal's Ctrl+C reaches the whole process group; the host decides when its engines end.
 process.on('SIGINT', () => {});
