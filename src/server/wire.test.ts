@@ -23,6 +23,7 @@ const prediction: Prediction = {
   metrics: { predict_time: 1.5, total_time: 2.38 },
   dataRemoved: false,
   attempt: 1,
+  interruptions: 0,
   cancelRequestedAt: null,
 };
 

@@ -123,8 +123,9 @@ test('S20 paginate() walks over three pages and meets every prediction once', as
   expect(pages.slice(0, -1).every(({ length }) => length === 100)).toBe(true);
   // And back again: the page before the second one is the first as it was.
   const first = await replicate.predictions.list();
-  const second = await (await replicate.request(first.next!, { method: 'GET' })).json();
-  const back = await (await replicate.request(second.previous, { method: 'GET' })).json();
+  type Page = { results: Prediction[]; previous: string };
+  const second = (await (await replicate.request(first.next!, { method: 'GET' })).json()) as Page;
+  const back = (await (await replicate.request(second.previous, { method: 'GET' })).json()) as Page;
   expect(back.results.map(({ id }: Prediction) => id)).toEqual(first.results.map(({ id }) => id));
   expect(first.next).toMatch(new RegExp(`^${server.origin}/v1/predictions\\?`));
   const times = pages.flat().map(({ created_at }) => created_at);

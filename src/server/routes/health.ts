@@ -10,10 +10,8 @@ export function healthRoutes(app: FastifyInstance, server: Server): void {
 
   /** Predictions can be accepted and run. */
   app.get('/readyz', { config }, async (_request, reply) => {
-    const queued = await server.predictions.queued().catch(() => undefined);
     const reasons = await server.ready();
-    const all = queued === undefined ? ['The database does not answer.', ...reasons] : reasons;
-    if (all.length > 0) return reply.code(503).send({ status: 'not ready', reasons: all });
-    return { status: 'ready', queued };
+    if (reasons.length > 0) return reply.code(503).send({ status: 'not ready', reasons });
+    return { status: 'ready', queued: await server.predictions.queued() };
   });
 }
