@@ -9,6 +9,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,23 +100,24 @@ async function getRate(call, milliseconds) {
   return { getsPerSecond: round((done / milliseconds) * 1000) };
 }
 
+/** With its usual settings, also for the log, which goes to a file. */
 async function startServer(environment) {
+  const log = join(environment.DARKROOM_HOME, 'log');
   const child = spawn(process.execPath, [path('../bin/darkroom.js'), 'serve'], {
     env: {
       ...process.env,
       DATABASE_URL: '',
       PORT: '0',
       DARKROOM_MODELS: path('models'),
-      DARKROOM_LOG_LEVEL: 'warn',
       ...environment,
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', openSync(log, 'w')],
   });
   for await (const line of createInterface({ input: child.stdout })) {
     const origin = /listens on (http\S+)/.exec(line)?.[1];
     if (origin) return { child, origin };
   }
-  throw new Error('The server ended before it was ready.');
+  throw new Error(`The server ended before it was ready: ${readFileSync(log, 'utf8')}`);
 }
 
 function percentiles(values) {

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import controlnet from '../models/controlnet.ts';
-import { image, integer, number, text, toggle } from './fields.ts';
-import { compileInputCheck, withDefaults } from './validate.ts';
+import { compileInputCheck } from './validate.ts';
 
 const check = compileInputCheck(controlnet.inputs);
 const valid = { image: 'https://x.example/a.png', prompt: 'a house', structure: 'canny' };
@@ -65,10 +64,9 @@ test('a whole number written as a float is an integer, and every kind of image a
   }
 });
 
-test('null is absent: a default stands in, a required member is missing', () => {
+test('null is absent: no fault where there is a default, a missing member where there is none', () => {
   expect(check({ ...valid, steps: null }).faults).toEqual([]);
   expect(descriptions({ ...valid, prompt: null })).toEqual(['input: prompt is required']);
-  expect(withDefaults(controlnet.inputs, { ...valid, steps: null }).steps).toBe(20);
 });
 
 test('unknown keys are left out and named; what is known stays as it was sent', () => {
@@ -86,23 +84,6 @@ test.each([['text'], [null], [[]], [7]])('an input that is %j is not an object',
   expect(fault).toMatchObject({ type: 'invalid_type', field: 'input' });
   expect(fault!.description).toMatch(/^Invalid type\. Expected: object, given: /);
   expect(more).toEqual([]);
-});
-
-test('defaults: a falsy value that was sent is kept, an optional field stays away', () => {
-  const fields = {
-    picture: image({ description: '' }),
-    strength: number({ description: '', default: 7.5 }),
-    seed: integer({ description: '', optional: true }),
-    negative: text({ description: '', default: 'ugly' }),
-    fast: toggle({ description: '', default: true }),
-  };
-  expect(withDefaults(fields, { picture: 'p', strength: 0, negative: '', fast: false, other: 1 })).toEqual({
-    picture: 'p',
-    strength: 0,
-    negative: '',
-    fast: false,
-  });
-  expect(withDefaults(fields, { picture: 'p' })).toEqual({ picture: 'p', strength: 7.5, negative: 'ugly', fast: true });
 });
 
 test.each(['a\0b', '\ud800', 'x\udc00y'])('text that no database holds is refused: %j', (prompt) => {

@@ -50,17 +50,6 @@ export function compileInputCheck(fields: Fields): (input: unknown) => CheckedIn
   };
 }
 
-/** What `predict` receives: null means absent, defaults stand where nothing was sent. */
-export function withDefaults(fields: Fields, input: Record<string, unknown>): Record<string, unknown> {
-  const complete: Record<string, unknown> = {};
-  for (const [name, field] of Object.entries(fields)) {
-    const value =
-      (Object.hasOwn(input, name) ? input[name] : undefined) ?? ('default' in field ? field.default : undefined);
-    if (value !== undefined) complete[name] = value;
-  }
-  return complete;
-}
-
 /** A check of any object, in the same words; `path` is the object's own place, empty for a request's body. */
 export function compileObjectCheck(schema: ObjectSchema, path: string): (value: unknown) => InvalidField[] {
   const validate = ajv.compile(schema);
