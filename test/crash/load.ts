@@ -1,0 +1,62 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+const lookMs = 200;
+/** How many predictions wait or run at any time. */
+const ahead = 20;
+
+export interface Load {
+  /** Ids that a cancel was sent for. */
+  canceled: ReadonlySet<string>;
+  /** How often a prediction was seen running. */
+  seenRunning(): number;
+  /** Ends and returns the ids of all predictions that the server said it accepted. */
+  stop(): Promise<string[]>;
+}
+
+/** A client that keeps the queue filled and goes on when the server is away. Now and then it cancels. */
+export function startLoad(origin: () => string, work: { version: string; input: object }, random: () => number): Load {
+  const accepted: string[] = [];
+  const canceled = new Set<string>();
+  let stopping = false;
+  let running = 0;
+  const call = async (path: string, body?: object): Promise<{ id: string; status: string } | undefined> => {
+    try {
+      const init = body && {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers: { 'content-type': 'application/json' },
+      };
+      const answer = await fetch(`${origin()}/v1${path}`, { ...init, signal: AbortSignal.timeout(5_000) });
+      return answer.ok ? ((await answer.json()) as { id: string; status: string }) : undefined;
+    } catch {
+      // The server was killed or is not up again.
+      await pause(50);
+      return undefined;
+    }
+  };
+  const keepOneGoing = async (): Promise<void> => {
+    while (!stopping) {
+      const created = await call('/predictions', { version: work.version, input: work.input });
+      if (!created) continue;
+      accepted.push(created.id);
+      const cancelAt = random() < 0.1 ? 1 + Math.floor(random() * 5) : 0;
+      for (let look = 1; !stopping; look++) {
+        await pause(lookMs);
+        if (look === cancelAt && (await call(`/predictions/${created.id}/cancel`, {}))) canceled.add(created.id);
+        const now = await call(`/predictions/${created.id}`);
+        if (now?.status === 'processing') running++;
+        else if (now && now.status !== 'starting') break;
+      }
+    }
+  };
+  const going = Array.from({ length: ahead }, keepOneGoing);
+  return {
+    canceled,
+    seenRunning: () => running,
+    async stop() {
+      stopping = true;
+      await Promise.all(going);
+      return accepted;
+    },
+  };
+}
