@@ -56,7 +56,7 @@ test('S19 run() of a prediction that is canceled meanwhile returns no output', a
   expect(await run).toBeNull();
 });
 
-test('S4 run() in poll mode by model name, with progress', async () => {
+test('S4 S21 D10 run() in poll mode by model name, with progress', async () => {
   const seen: Prediction[] = [];
   const output = await replicate.run(
     'test/echo',
@@ -132,7 +132,7 @@ test('S20 paginate() walks over three pages and meets every prediction once', as
   expect(times).toEqual(times.toSorted().reverse());
 });
 
-test('S26 models.list and models.get', async () => {
+test('S26 D18 models.list and models.get', async () => {
   const { results, next, previous } = await replicate.models.list();
   expect([next, previous]).toEqual([null, null]);
   expect(results.map(({ owner, name }) => `${owner}/${name}`)).toContain('test/echo');

@@ -17,6 +17,7 @@ beforeAll(async () => {
 afterAll(() => server?.close());
 
 interface Result {
+  id: string;
   output: string[];
   input: { image?: string };
   status: string;
@@ -161,6 +162,16 @@ test('D7 a file of this server that is gone fails in plain words', async () => {
   const { status, error } = await run({ image: gone });
   expect(status).toBe('failed');
   expect(error).toBe('image: the file out-0.png is no longer stored; send it again.');
+});
+
+test('D13 when its time is over a prediction keeps its row alone, and its files are gone', async () => {
+  const { id, input, output } = await run({ image: url, prompt: 'private' });
+  await server.removeData();
+  const headers = { authorization: 'Bearer r8_one' };
+  const left = await (await fetch(`${server.origin}/predictions/${id}`, { headers })).json();
+  expect(left).toMatchObject({ id, status: 'succeeded', input: {}, output: null, logs: '', data_removed: true });
+  for (const address of [input.image, ...output]) expect((await fetch(address!)).status).toBe(404);
+  expect(await storedFiles()).toBe(0);
 });
 
 async function storedFiles(): Promise<number> {

@@ -100,7 +100,7 @@ describe('creating', () => {
       '../../etc/passwd',
       'a'.repeat(100_000),
     ]),
-  )('S5 the version %s is not known', async (_, version) => {
+  )('S5 D16 the version %s is not known', async (_, version) => {
     const { status, headers, body } = await call('POST', '/predictions', { version, input: {} });
     expect(status).toBe(422);
     expect(body).toEqual({
@@ -123,7 +123,7 @@ describe('creating', () => {
     }
   });
 
-  test('S6 S7 the reply to a create', async () => {
+  test('S6 S7 A4 the reply to a create', async () => {
     const { status, headers, body } = await create({ text: 'x' });
     expect(status).toBe(201);
     expect(headers.get('content-type')).toBe('application/json; charset=utf-8');
@@ -223,6 +223,22 @@ describe('creating', () => {
     const { status, headers } = await create(input);
     expect(status).toBe(201);
     expect(headers.get('x-ignored-inputs')!.length).toBeLessThan(1100);
+  });
+
+  test('S13 types are strict, but 5.0 is an integer', async () => {
+    const given = async (steps: string) => {
+      const { status, body } = await call('POST', '/predictions', `{"version":"test/echo","input":{"steps":${steps}}}`);
+      return body.invalid_fields?.[0].description ?? status;
+    };
+    expect(await given('5.0')).toBe(201);
+    expect(await given('"5"')).toBe('Invalid type. Expected: integer, given: string');
+    expect(await given('5.5')).toBe('Invalid type. Expected: integer, given: number');
+    expect(await given('true')).toBe('Invalid type. Expected: integer, given: boolean');
+  });
+
+  test('A7 an idempotency key changes nothing', async () => {
+    const key = { 'idempotency-key': 'once' };
+    expect((await create({}, key)).body.id).not.toBe((await create({}, key)).body.id);
   });
 
   test('A1 A2 what would promise too much is refused in plain words', async () => {
@@ -369,7 +385,7 @@ describe('errors and odd requests', () => {
     }
   });
 
-  test('A6 absent resources', async () => {
+  test('S29 A6 absent resources', async () => {
     for (const path of ['/account', '/hardware', '/collections', '/deployments', '/trainings', '/search', '/', '/v1']) {
       const { status, body } = await call('GET', path);
       expect(status).toBe(404);
@@ -459,6 +475,13 @@ describe('errors and odd requests', () => {
   test('S30 a Host that is none', async () => {
     const head = requestHead('GET /models', { authorization: 'Bearer r8_one', host: 'a b"c' });
     expect(await exchange(server.port, head)).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  test('models run elsewhere: the server has not loaded ONNX Runtime', () => {
+    Object.assign(process.report, { excludeNetwork: true });
+    const { sharedObjects } = process.report.getReport() as unknown as { sharedObjects: string[] };
+    expect(sharedObjects.length).toBeGreaterThan(0);
+    expect(sharedObjects.filter((name) => name.includes('onnxruntime'))).toEqual([]);
   });
 
   test('D17 health needs no token', async () => {

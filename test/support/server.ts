@@ -9,6 +9,7 @@ import { readSettings, type Settings } from '../../src/base/settings.ts';
 import { loadModels } from '../../src/catalog/list.ts';
 import { openDatabase } from '../../src/database/connect.ts';
 import { startHost } from '../../src/predictions/host.ts';
+import { removeOldData } from '../../src/predictions/retention.ts';
 import { createPredictions } from '../../src/predictions/store.ts';
 import { createApp } from '../../src/server/app.ts';
 import { createLocalFileStore } from '../../src/storage/local-files.ts';
@@ -22,6 +23,8 @@ export interface TestServer {
   home: string;
   /** Everything that was logged so far. */
   log(): string;
+  /** What retention does, at once and with everything that has ended. */
+  removeData(): Promise<void>;
   /** May be called twice. */
   close(): Promise<void>;
 }
@@ -68,6 +71,9 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
     port,
     home,
     log: () => logged,
+    async removeData() {
+      await removeOldData({ database, files }, 0);
+    },
     close: () => {
       closing ??= close();
       return closing;
