@@ -16,7 +16,7 @@ const walls = {
   networks: ['onnx', 'weights', 'math', 'base'],
   runtime: ['type:onnx', 'onnx', 'math', 'base', 'onnxruntime-node'],
   schedulers: ['math', 'base', 'type:catalog'],
-  text: ['math', 'base', '@huggingface/tokenizers'],
+  text: ['math', 'base'],
   pipeline: ['networks', 'runtime', 'schedulers', 'text', 'weights', 'onnx', 'math', 'base', 'type:catalog'],
   annotators: ['networks', 'runtime', 'weights', 'math', 'base', 'type:catalog'],
   models: ['pipeline', 'annotators', 'networks', 'runtime', 'schedulers', 'text', 'weights', 'math', 'base', 'catalog'],
@@ -25,7 +25,7 @@ const walls = {
   database: ['base', '@electric-sql/pglite', 'kysely', 'pg', 'pg-boss'],
   storage: ['base', 'undici', 'ipaddr.js'],
   predictions: ['database', 'storage', 'catalog', 'base', 'type:worker', 'worker', 'kysely', 'pg-boss'],
-  server: ['predictions', 'storage', 'catalog', 'base', 'fastify', 'typebox', '@fastify/send'],
+  server: ['predictions', 'storage', 'catalog', 'base', 'fastify', 'typebox'],
   cli: ['server', 'worker', 'predictions', 'storage', 'database', 'catalog', 'base'],
 };
 
