@@ -11,16 +11,16 @@ export interface Advanced {
 
 /**
  * The only way to change a prediction: locks its row, asks `transition` and writes what differs. The time of the
- * event is the database's, so that times of one prediction are in order whichever machines wrote them.
+ * events is the database's, so that times of one prediction are in order whichever machines wrote them.
  *
- * @param transaction what else belongs to the event goes into the same one
+ * @param transaction what else belongs to the events goes into the same one
  * @param hostId who runs it, for `started`
  * @returns `undefined` when there is no such prediction
  */
 export async function advance(
   transaction: Queries,
   id: string,
-  event: PredictionEvent,
+  events: PredictionEvent | readonly PredictionEvent[],
   hostId?: string,
 ): Promise<Advanced | undefined> {
   const row = await transaction
@@ -32,7 +32,7 @@ export async function advance(
     .executeTakeFirst();
   if (!row) return undefined;
   const before = predictionOf(row);
-  const prediction = transition(before, event, row.now);
+  const prediction = [events].flat().reduce((now, event) => transition(now, event, row.now), before);
   if (prediction === before) return { prediction, changed: false };
   const running = prediction.status === 'processing';
   const host = prediction.status === before.status ? {} : { host_id: running ? hostId! : null };

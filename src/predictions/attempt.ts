@@ -63,11 +63,19 @@ export function outputOf(kind: 'file' | 'file-list', files: readonly StoredFile[
   return kind === 'file' ? (references.at(-1) ?? null) : references;
 }
 
-/** Ends an attempt: the prediction is over, or it waits again and what the attempt had made goes. */
-export async function endAttempt(stores: AttemptStores, id: string, event: PredictionEvent): Promise<void> {
+/**
+ * Ends an attempt: the prediction is over, or it waits again and what the attempt had made goes.
+ *
+ * @param events how it ended, and what else belongs before it: the last of the logs
+ */
+export async function endAttempt(
+  stores: AttemptStores,
+  id: string,
+  events: PredictionEvent | readonly PredictionEvent[],
+): Promise<void> {
   const { database, tickets, files } = stores;
   const ended = await database.kysely.transaction().execute(async (transaction) => {
-    const advanced = await advance(transaction, id, event);
+    const advanced = await advance(transaction, id, events);
     if (!advanced?.changed) return undefined;
     const { status } = advanced.prediction;
     if (isTerminal(status)) return { status, stale: [] };

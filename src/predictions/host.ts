@@ -95,7 +95,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
   }
 
   async function runOne(prediction: Prediction, engine: EngineProcess): Promise<void> {
-    const finish = (event: PredictionEvent) => persist(() => endAttempt(stores, prediction.id, event));
+    const finish = (...events: PredictionEvent[]) =>
+      persist(() => endAttempt(stores, prediction.id, events)).catch((error: Error) =>
+        log.error({ prediction: prediction.id, error: error.message }, 'an end was not stored'),
+      );
     const { attempt } = prediction;
     const model = models.find((candidate) => slug(candidate) === prediction.model);
     if (!model) {
@@ -110,12 +113,12 @@ export async function startHost(options: HostOptions): Promise<Host> {
     const run = startRun({ prediction, model, engine, files, record, settings, scratch, log });
     runs.set(prediction.id, run);
     log.info({ prediction: prediction.id, model: prediction.model, attempt }, 'prediction started');
-    const outcome = await run.outcome;
+    const { outcome, lastLogs } = await run.ended;
+    const event = eventOf(outcome, attempt, settings.maxAttempts);
+    if (event) await finish({ type: 'logged', attempt, text: lastLogs }, event);
+    // Only now: a prediction that is ours and has no run is taken for one whose end could not be stored.
     runs.delete(prediction.id);
     log.info({ prediction: prediction.id, attempt, outcome: outcome.type }, 'prediction ended');
-    const event = eventOf(outcome, attempt, settings.maxAttempts);
-    if (event)
-      await finish(event).catch((error: Error) => log.error({ error: error.message }, 'an end was not stored'));
   }
 
   /** Puts right what messages missed: cancels, predictions that others took, and ends that could not be stored. */

@@ -6,8 +6,8 @@ export const longestLog = 1024 * 1024;
 /** Collects log text and hands it on now and then. */
 export interface LogWriter {
   add(text: string): void;
-  /** Resolves when everything added so far is written. */
-  flush(): Promise<void>;
+  /** Waits for writes under way. @returns what is not written yet; the caller writes it together with the end. */
+  end(): Promise<string>;
 }
 
 export function createLogWriter(write: (text: string) => Promise<void>): LogWriter {
@@ -16,15 +16,15 @@ export function createLogWriter(write: (text: string) => Promise<void>): LogWrit
   let timer: NodeJS.Timeout | undefined;
   let writing = Promise.resolve();
 
-  const flush = (): Promise<void> => {
-    clearTimeout(timer);
+  const flush = (): void => {
     timer = undefined;
     writing = writing.then(async () => {
       const text = waiting;
       waiting = '';
-      if (text !== '') await write(text);
+      await write(text);
     });
-    return writing;
+    // Whoever waits for the end of the log meets the failure there.
+    writing.catch(() => {});
   };
 
   return {
@@ -33,9 +33,12 @@ export function createLogWriter(write: (text: string) => Promise<void>): LogWrit
       left -= text.length;
       waiting +=
         left > 0 ? text : `${text.slice(0, left)}\n--- the log is longer than 1 MiB; the rest is left out ---\n`;
-      // The promise is kept in `writing`; whoever waits for the end of the log meets its failure there.
-      timer ??= setTimeout(() => void flush().catch(() => {}), collectMs);
+      timer ??= setTimeout(flush, collectMs);
     },
-    flush,
+    async end() {
+      clearTimeout(timer);
+      await writing;
+      return waiting;
+    },
   };
 }

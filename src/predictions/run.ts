@@ -31,12 +31,18 @@ export interface RunOptions {
   log: Logger;
 }
 
+export interface RunEnd {
+  outcome: Outcome;
+  /** The end of the logs, to be written together with the end of the prediction. */
+  lastLogs: string;
+}
+
 /** One attempt at a prediction, from its input to how it ended. */
 export interface Run {
   id: string;
   attempt: number;
-  /** Never rejects. Logs and outputs are written when it resolves. */
-  outcome: Promise<Outcome>;
+  /** Never rejects. Outputs are stored when it resolves. */
+  ended: Promise<RunEnd>;
   /** Asks the engine to stop, and ends its process if it does not within the grace period. */
   stop(because: 'canceled' | 'lost' | 'released'): void;
 }
@@ -63,8 +69,11 @@ export function startRun(options: RunOptions): Run {
     end({ type: 'failed', error: `The prediction ran longer than ${limit} and was stopped.` }, settings.cancelGraceMs);
   }, settings.runTimeoutMs);
 
-  const outcome = carryOut(options, stopping.signal, () => end({ type: 'lost' }, settings.cancelGraceMs))
-    .then((actual) => (actual.type === 'succeeded' && wanted?.type !== 'lost' ? actual : (wanted ?? actual)))
+  const ended = carryOut(options, stopping.signal, () => end({ type: 'lost' }, settings.cancelGraceMs))
+    .then(({ outcome, lastLogs }): RunEnd => {
+      const done = outcome.type === 'succeeded' && wanted?.type !== 'lost';
+      return { outcome: done ? outcome : (wanted ?? outcome), lastLogs };
+    })
     .finally(() => {
       over = true;
       clearTimeout(timeout);
@@ -73,12 +82,12 @@ export function startRun(options: RunOptions): Run {
   return {
     id: prediction.id,
     attempt: prediction.attempt,
-    outcome,
+    ended,
     stop: (because) => end({ type: because }, because === 'released' ? 0 : settings.cancelGraceMs),
   };
 }
 
-async function carryOut(options: RunOptions, signal: AbortSignal, lost: () => void): Promise<Outcome> {
+async function carryOut(options: RunOptions, signal: AbortSignal, lost: () => void): Promise<RunEnd> {
   const { prediction, model, engine, files, record, scratch, log } = options;
   const folder = join(scratch, `${prediction.id}-${prediction.attempt}`);
   const logs = createLogWriter(async (text) => {
@@ -106,13 +115,14 @@ async function carryOut(options: RunOptions, signal: AbortSignal, lost: () => vo
       }
     });
     await storing;
-    await logs.flush();
-    return outcome;
+    return { outcome, lastLogs: await logs.end() };
   } catch (error) {
-    if (signal.aborted) return { type: 'canceled' };
-    if (error instanceof InputError) return { type: 'failed', error: error.message };
+    const lastLogs = await logs.end().catch(() => '');
+    if (signal.aborted) return { outcome: { type: 'canceled' }, lastLogs };
+    if (error instanceof InputError) return { outcome: { type: 'failed', error: error.message }, lastLogs };
     log.error({ prediction: prediction.id, error: error instanceof Error ? error.stack : error }, 'a run broke');
-    return { type: 'failed', error: 'The server could not carry out the prediction; its log says why.' };
+    const failure = 'The server could not carry out the prediction; its log says why.';
+    return { outcome: { type: 'failed', error: failure }, lastLogs };
   } finally {
     await rm(folder, { recursive: true, force: true }).catch(() => {});
   }
