@@ -94,10 +94,18 @@ function canonicalUrl(url: string): string {
   return bare.startsWith('/') ? bare : `/${bare}`;
 }
 
-/** Without its query, and without keys: who reads the log must not be able to read the files. */
+/** Without its query, and without keys, however spelled: who reads the log must not be able to read the files. */
 function loggedPath(request: FastifyRequest): string {
   const path = request.originalUrl.split('?', 1)[0]!.slice(0, 200);
-  return path.replace(/(\/f\/+)[^/]+/, '$1…');
+  return decoded(path).replace(/(\/f\/+)[^/]+/g, '$1…');
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 function collectMethods(app: FastifyInstance): Map<string, Set<string>> {

@@ -20,7 +20,7 @@ async function textAt(url: unknown): Promise<string> {
   return response.text();
 }
 
-test('S9 run() holds and returns the output', async () => {
+test('S9 D20 run() holds and returns the output, URLs as strings', async () => {
   const output = (await replicate.run(echo, { input: { text: 'picture', num_outputs: 2 } })) as string[];
   expect(await Promise.all(output.map(textAt))).toEqual(['picture 0', 'picture 1']);
 });

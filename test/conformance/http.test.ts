@@ -442,6 +442,8 @@ describe('errors and odd requests', () => {
     const { headers } = await call('GET', '/v1/predictions?cursor=secret-cursor');
     const id = headers.get('x-request-id')!;
     await fetch(`${server.origin}/v1/f/${'K'.repeat(32)}/secret.png`);
+    await fetch(`${server.origin}/%66/${'K'.repeat(32)}/secret.png`);
+    await fetch(`${server.origin}/f%2f${'K'.repeat(32)}`);
     const line = JSON.parse(
       server
         .log()
