@@ -39,15 +39,22 @@ for (const file of readdirSync(root, { recursive: true })) {
   }
   const path = join(root, file);
   const source = readFileSync(path, 'utf8').replace(/\/\*[\s\S]*?\*\//g, '');
-  const statements = /^(?:import|export)\s+(type\s)?(?:[^;'"]*?\sfrom\s+)?['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/gm;
+  const statements =
+    /^(?:import|export)\s+(type\s)?(?:[^;'"]*?\sfrom\s+)?['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/gm;
   for (const [, isType, fixed, dynamic] of source.matchAll(statements)) {
     const target = fixed ?? dynamic;
     if (target.startsWith('node:')) continue;
     const name = target.startsWith('.')
       ? relative(root, resolve(dirname(path), target)).split('/')[0]
-      : target.split('/').slice(0, target.startsWith('@') ? 2 : 1).join('/');
+      : target
+          .split('/')
+          .slice(0, target.startsWith('@') ? 2 : 1)
+          .join('/');
     const allowed = walls[folder];
-    const ok = name === folder || allowed.includes(name) || (isType && (allowed.includes(`type:${name}`) || allowed.includes('type:*')));
+    const ok =
+      name === folder ||
+      allowed.includes(name) ||
+      (isType && (allowed.includes(`type:${name}`) || allowed.includes('type:*')));
     if (!ok) faults.push(`src/${file}: ${folder} may not import ${name}${isType ? ' (types)' : ''}`);
   }
 }

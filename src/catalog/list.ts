@@ -38,7 +38,9 @@ async function modelFiles(folder: string): Promise<string[]> {
 
 async function loadModel(path: string): Promise<ModelDefinition> {
   const module = await import(pathToFileURL(path).href).catch((error: unknown) => {
-    throw new SettingsError(`The model file ${path} cannot be loaded: ${error instanceof Error ? error.message : error}`);
+    throw new SettingsError(
+      `The model file ${path} cannot be loaded: ${error instanceof Error ? error.message : error}`,
+    );
   });
   const fault = faultOf(module.default);
   if (fault) throw new SettingsError(`${path} does not export a model: ${fault}.`);
