@@ -189,6 +189,16 @@ describe.each(databaseKinds())('predictions on %s', (kind) => {
     expect(await predictions.waitForEnd('unknown', 600_000)).toBeUndefined();
   });
 
+  it('lets all waiting callers go when the server is about to end', async () => {
+    const others = await createPredictions(database, log);
+    const { id } = await others.create(request());
+    const waiting = others.waitForEnd(id, 600_000);
+    others.endWaits();
+    expect((await waiting)?.status).toBe('starting');
+    expect((await others.waitForEnd(id, 600_000))?.status).toBe('starting');
+    await others.close();
+  });
+
   it('wakes a waiter although the message was lost', async () => {
     const { id } = await predictions.create(request());
     const waiting = predictions.waitForEnd(id, 20_000);

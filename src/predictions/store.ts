@@ -14,7 +14,9 @@ import { createWaiters } from './waiters.ts';
 export interface PredictionStore extends Predictions {
   /** The queue; for the host. */
   tickets: Tickets;
-  /** Lets callers that wait go; the database stays open. */
+  /** Lets callers that wait go, now and from now on: a server that ends must not be held up by them. */
+  endWaits(): void;
+  /** The database stays open. */
   close(): Promise<void>;
 }
 
@@ -61,6 +63,7 @@ export async function createPredictions(database: Database, log: Logger): Promis
         .executeTakeFirstOrThrow();
       return Number(count);
     },
+    endWaits: waiters.close,
     async close() {
       waiters.close();
       await tickets.close();

@@ -9,10 +9,12 @@ const lookMs = 2_000;
 export interface Waiters {
   /** Waits until the prediction has ended, at most `timeoutMs`; `stop` ends the wait at once. */
   wait(id: string, timeoutMs: number): { ended: Promise<void>; stop(): void };
+  /** Ends every wait, those to come too. */
   close(): void;
 }
 
 export function createWaiters(database: Database, log: Logger): Waiters {
+  let closed = false;
   const waiting = new Map<string, Set<() => void>>();
   const wake = (id: string): void => {
     for (const stop of [...(waiting.get(id) ?? [])]) stop();
@@ -46,11 +48,12 @@ export function createWaiters(database: Database, log: Logger): Waiters {
         if (others?.size === 0) waiting.delete(id);
         resolve();
       };
-      const timeout = setTimeout(stop, timeoutMs);
+      const timeout = setTimeout(stop, closed ? 0 : timeoutMs);
       waiting.set(id, (waiting.get(id) ?? new Set()).add(stop));
       return { ended, stop };
     },
     close() {
+      closed = true;
       stopListening();
       clearInterval(timer);
       for (const id of [...waiting.keys()]) wake(id);

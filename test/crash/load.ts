@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Work } from './work.ts';
 
 const lookMs = 200;
 /** How many predictions wait or run at any time. */
-const ahead = 20;
+export const ahead = 20;
 
 export interface Load {
   /** Ids that a cancel was sent for. */
@@ -14,7 +15,7 @@ export interface Load {
 }
 
 /** A client that keeps the queue filled and goes on when the server is away. Now and then it cancels. */
-export function startLoad(origin: () => string, work: { version: string; input: object }, random: () => number): Load {
+export function startLoad(origin: () => string, works: readonly Work[], random: () => number): Load {
   const accepted: string[] = [];
   const canceled = new Set<string>();
   let stopping = false;
@@ -36,7 +37,8 @@ export function startLoad(origin: () => string, work: { version: string; input: 
   };
   const keepOneGoing = async (): Promise<void> => {
     while (!stopping) {
-      const created = await call('/predictions', { version: work.version, input: work.input });
+      const { version, input } = works[Math.floor(random() * works.length)]!;
+      const created = await call('/predictions', { version, input });
       if (!created) continue;
       accepted.push(created.id);
       const cancelAt = random() < 0.1 ? 1 + Math.floor(random() * 5) : 0;
