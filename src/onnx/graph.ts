@@ -87,7 +87,17 @@ export function createGraph(name: string): Graph {
     return { name: output, type, dims };
   };
 
-  return {
+  /** A weight whose axes lie in another order in its file. ONNX Runtime does this once, when it loads the graph. */
+  const inOwnOrder = (value: Value, tensor: TensorRef, axes: readonly number[], dims: readonly number[]): Value => {
+    const permutation = tensor.shape.map((_, axis) => axes.indexOf(axis));
+    const attributes = { perm: { integers: permutation } };
+    const transposed = node('Transpose', [value], { dims: tensor.shape }, { attributes });
+    if (dims === tensor.shape) return transposed;
+    const shape = graph.constant({ type: 'int64', dims: [dims.length], data: BigInt64Array.from(dims, BigInt) });
+    return node('Reshape', [transposed, shape], { dims });
+  };
+
+  const graph: Graph = {
     name,
     inputs,
     outputs,
@@ -120,12 +130,21 @@ export function createGraph(name: string): Graph {
         throw new RangeError(`"${tensor.name}" [${tensor.shape.join(', ')}] cannot be read as [${dims.join(', ')}].`);
       }
       place = tensor.name.slice(0, Math.max(0, tensor.name.lastIndexOf('.'))) || tensor.name;
-      const initializer = { name: unique(tensor.name), type, dims, content: tensor };
+      const stored = tensor.axes?.map((axis) => tensor.shape[axis]!) ?? dims;
+      const initializer = { name: unique(tensor.name), type, dims: stored, content: tensor };
       initializers.push(initializer);
-      if (type === 'float32') return { name: initializer.name, type, dims };
       // The CPU kernels compute in float32; for other providers this is where half weights would stay half.
-      const half: Value = { name: initializer.name, type: 'float16', dims };
-      return node('Cast', [half], { dims, type: 'float32' }, { attributes: { to: { integer: 1 } } });
+      const value: Value =
+        type === 'float32'
+          ? { name: initializer.name, type, dims: stored }
+          : node(
+              'Cast',
+              [{ name: initializer.name, type: 'float16', dims: stored }],
+              { dims: stored, type: 'float32' },
+              { attributes: { to: { integer: 1 } } },
+            );
+      return tensor.axes ? inOwnOrder(value, tensor, tensor.axes, dims) : value;
     },
   };
+  return graph;
 }

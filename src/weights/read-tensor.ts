@@ -1,12 +1,12 @@
 import { WeightError } from '../base/errors.ts';
 import { bfloat16ToFloat, halfToFloat } from '../math/float16.ts';
 import type { Tensor } from '../math/tensor.ts';
-import { readBytes, type TensorRef } from './safetensors.ts';
+import { elementSizes, readBytes, type TensorRef } from './safetensors.ts';
 
 /** Reads a tensor into memory; half floats become float32. @throws WeightError when its type has no use here */
 export async function readTensor(reference: TensorRef): Promise<Tensor> {
   const { dtype, shape: dims } = reference;
-  const { buffer } = await readBytes(reference);
+  const { buffer } = inOwnOrder(await readBytes(reference), reference);
   switch (dtype) {
     case 'F32':
       return { type: 'float32', dims, data: new Float32Array(buffer) };
@@ -21,4 +21,29 @@ export async function readTensor(reference: TensorRef): Promise<Tensor> {
     default:
       throw new WeightError(`A tensor of ${reference.file} has the type ${dtype}, which cannot be read here.`);
   }
+}
+
+/** The bytes row by row, where the file has the axes in another order. */
+export function inOwnOrder(bytes: Uint8Array, { shape, axes, dtype }: TensorRef): Uint8Array<ArrayBuffer> {
+  if (!axes) return bytes as Uint8Array<ArrayBuffer>;
+  const size = elementSizes[dtype];
+  const steps: number[] = [];
+  let step = size;
+  for (const axis of axes.toReversed()) {
+    steps[axis] = step;
+    step *= shape[axis]!;
+  }
+  const ordered = new Uint8Array(bytes.length);
+  const place = shape.map(() => 0);
+  let from = 0;
+  for (let to = 0; to < bytes.length; to += size) {
+    for (let index = 0; index < size; index++) ordered[to + index] = bytes[from + index]!;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      from += steps[axis]!;
+      if (++place[axis]! < shape[axis]!) break;
+      from -= steps[axis]! * shape[axis]!;
+      place[axis] = 0;
+    }
+  }
+  return ordered;
 }

@@ -3,9 +3,10 @@
  * before a byte of a tensor is used: the rules are those of the format's own reader (huggingface/safetensors,
  * safetensors/src/tensor.rs), names and key duplicates included.
  */
-import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
-import { WeightError } from '../base/errors.ts';
+import { type FileHandle, open, realpath } from 'node:fs/promises';
+import type { WeightError } from '../base/errors.ts';
 import { duplicateKey } from './duplicate-key.ts';
+import { fill, openWeightFile, weightFault } from './weight-file.ts';
 
 /** Bytes of an element, by the names that the format uses. */
 export const elementSizes = {
@@ -37,6 +38,8 @@ export interface TensorRef {
   byteLength: number;
   dtype: Dtype;
   shape: readonly number[];
+  /** The axes in the order in which they lie in the file, the outermost first; absent where that is their own order. */
+  axes?: readonly number[];
 }
 
 export interface Safetensors {
@@ -51,7 +54,7 @@ const prefixLength = 8;
 
 /** @throws WeightError naming the file and its fault */
 export async function readSafetensors(path: string): Promise<Safetensors> {
-  const handle = await openFile(path);
+  const handle = await openWeightFile(path);
   try {
     const { size } = await handle.stat();
     const text = await readHeader(handle, path, size);
@@ -74,36 +77,26 @@ export async function readBytes(tensor: TensorRef): Promise<Uint8Array> {
   }
 }
 
-async function openFile(path: string): Promise<FileHandle> {
-  try {
-    if (!(await stat(path)).isFile()) throw fault(path, 'it is not a file');
-    return await open(path, 'r');
-  } catch (error) {
-    if (error instanceof WeightError) throw error;
-    throw new WeightError(`The weight file ${path} cannot be opened (${(error as NodeJS.ErrnoException).code}).`);
-  }
-}
-
 async function readHeader(handle: FileHandle, path: string, size: number): Promise<string> {
-  if (size < prefixLength) throw fault(path, `it has ${size} bytes, too few for a header. Download it again`);
+  if (size < prefixLength) throw weightFault(path, `it has ${size} bytes, too few for a header. Download it again`);
   const prefix = new Uint8Array(prefixLength);
   await fill(handle, prefix, 0, path);
   if (Buffer.from(prefix).toString('latin1') === 'version ') {
-    throw fault(path, 'it is a Git LFS pointer in place of the weights. Fetch the file itself (git lfs pull)');
+    throw weightFault(path, 'it is a Git LFS pointer in place of the weights. Fetch the file itself (git lfs pull)');
   }
   const length = new DataView(prefix.buffer).getBigUint64(0, true);
   if (length > longestHeader) {
-    throw fault(path, `it is not a safetensors file: its header would have ${length} bytes, above the limit`);
+    throw weightFault(path, `it is not a safetensors file: its header would have ${length} bytes, above the limit`);
   }
   if (length > size - prefixLength) {
-    throw fault(path, `it is cut short: its header has ${length} bytes, the file ${size}. Download it again`);
+    throw weightFault(path, `it is cut short: its header has ${length} bytes, the file ${size}. Download it again`);
   }
   const header = new Uint8Array(Number(length));
   await fill(handle, header, prefixLength, path);
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(header);
   } catch {
-    throw fault(path, 'its header is not UTF-8 text');
+    throw weightFault(path, 'its header is not UTF-8 text');
   }
 }
 
@@ -119,15 +112,15 @@ function parseHeader(text: string, place: Place): Safetensors {
   try {
     header = JSON.parse(text);
   } catch {
-    throw fault(place.path, 'its header is not JSON');
+    throw weightFault(place.path, 'its header is not JSON');
   }
-  if (!isRecord(header)) throw fault(place.path, 'its header is not a JSON object');
+  if (!isRecord(header)) throw weightFault(place.path, 'its header is not a JSON object');
   const twice = duplicateKey(text);
-  if (twice !== undefined) throw fault(place.path, `its header names "${twice}" twice`);
+  if (twice !== undefined) throw weightFault(place.path, `its header names "${twice}" twice`);
 
   const { __metadata__: metadata = {}, ...entries } = header;
   if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) {
-    throw fault(place.path, 'its __metadata__ is not a map from texts to texts');
+    throw weightFault(place.path, 'its __metadata__ is not a map from texts to texts');
   }
   const tensors = new Map<string, TensorRef>();
   for (const [name, entry] of Object.entries(entries)) tensors.set(name, parseTensor(name, entry, place));
@@ -136,7 +129,7 @@ function parseHeader(text: string, place: Place): Safetensors {
 }
 
 function parseTensor(name: string, entry: unknown, place: Place): TensorRef {
-  const bad = (reason: string): WeightError => fault(place.path, `its tensor "${name}" ${reason}`);
+  const bad = (reason: string): WeightError => weightFault(place.path, `its tensor "${name}" ${reason}`);
   if (!isRecord(entry)) throw bad('is not described by an object');
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== 'string' || !Object.hasOwn(elementSizes, dtype)) throw bad(`has the unknown type ${dtype}`);
@@ -160,27 +153,17 @@ function checkCoverage(tensors: ReadonlyMap<string, TensorRef>, { path, size, da
   const ordered = [...tensors].sort(([, a], [, b]) => a.offset - b.offset || a.byteLength - b.byteLength);
   let position = dataStart;
   for (const [name, tensor] of ordered) {
-    if (tensor.offset < position) throw fault(path, `its tensor "${name}" overlaps another one`);
-    if (tensor.offset > position) throw fault(path, `bytes before its tensor "${name}" belong to no tensor`);
+    if (tensor.offset < position) throw weightFault(path, `its tensor "${name}" overlaps another one`);
+    if (tensor.offset > position) throw weightFault(path, `bytes before its tensor "${name}" belong to no tensor`);
     position += tensor.byteLength;
   }
   if (position > size) {
-    throw fault(path, `it is cut short: its header names ${position} bytes, the file has ${size}. Download it again`);
+    throw weightFault(
+      path,
+      `it is cut short: its header names ${position} bytes, the file has ${size}. Download it again`,
+    );
   }
-  if (position < size) throw fault(path, `${size - position} bytes after its last tensor belong to no tensor`);
-}
-
-async function fill(handle: FileHandle, bytes: Uint8Array, position: number, path: string): Promise<void> {
-  let filled = 0;
-  while (filled < bytes.length) {
-    const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, position + filled);
-    if (bytesRead === 0) throw fault(path, 'it became shorter while it was read');
-    filled += bytesRead;
-  }
-}
-
-function fault(path: string, reason: string): WeightError {
-  return new WeightError(`The weight file ${path} cannot be used: ${reason}.`);
+  if (position < size) throw weightFault(path, `${size - position} bytes after its last tensor belong to no tensor`);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

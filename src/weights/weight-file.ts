@@ -1,0 +1,29 @@
+/** What the readers of all weight formats share: opening a file, reading from a place in it, and naming its fault. */
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { WeightError } from '../base/errors.ts';
+
+/** @throws WeightError when there is no file, or it may not be read */
+export async function openWeightFile(path: string): Promise<FileHandle> {
+  try {
+    if (!(await stat(path)).isFile()) throw weightFault(path, 'it is not a file');
+    return await open(path, 'r');
+  } catch (error) {
+    if (error instanceof WeightError) throw error;
+    throw new WeightError(`The weight file ${path} cannot be opened (${(error as NodeJS.ErrnoException).code}).`);
+  }
+}
+
+/** Fills `bytes` from the file. @throws WeightError when the file ends before */
+export async function fill(handle: FileHandle, bytes: Uint8Array, position: number, path: string): Promise<void> {
+  let filled = 0;
+  while (filled < bytes.length) {
+    const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, position + filled);
+    if (bytesRead === 0) throw weightFault(path, 'it became shorter while it was read');
+    filled += bytesRead;
+  }
+}
+
+/** @param reason part of a sentence, without its full stop */
+export function weightFault(path: string, reason: string): WeightError {
+  return new WeightError(`The weight file ${path} cannot be used: ${reason}.`);
+}
