@@ -4,10 +4,10 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { expectClose } from '../../test/support/expect-close.ts';
-import { readTensors } from '../../test/support/network-case.ts';
 import { type RgbImage, readImage } from '../base/image.ts';
 import type { InputOf } from '../catalog/fields.ts';
 import type { PredictContext } from '../catalog/model.ts';
+import { readTensors } from '../parity/network-case.ts';
 import { createResidency, type Residency } from '../runtime/residency.ts';
 import controlnet from './controlnet.ts';
 

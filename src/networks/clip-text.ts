@@ -1,22 +1,31 @@
 /**
- * The text encoder of CLIP (arXiv 2103.00020), after huggingface/transformers v4.29.1
- * `models/clip/modeling_clip.py` (`CLIPTextTransformer`).
+ * The text encoder of CLIP (arXiv 2103.00020), after huggingface/transformers v4.36.2 `models/clip/modeling_clip.py`
+ * (`CLIPTextTransformer`, `CLIPTextModelWithProjection`).
  *
- * Not here: the pooled and projected output, attention masks of the caller, the other layers' hidden states.
+ * Not here: attention masks of the caller.
  */
-import { float32 } from '../math/tensor.ts';
+import { float32, type Tensor } from '../math/tensor.ts';
 import { createGraph, type Graph, type Value } from '../onnx/graph.ts';
 import { embedding, layerNorm, linear } from '../onnx/layers.ts';
 import type { Network, OnnxModel } from '../onnx/model.ts';
-import { add, attention, gelu, quickGelu, reshape } from '../onnx/ops.ts';
+import { add, argMax, equals, gather, reshape, slice } from '../onnx/ops.ts';
 import { writeModel } from '../onnx/write.ts';
 import { openNetworkFiles } from '../weights/network-files.ts';
 import type { NetworkWeights, Weights } from '../weights/scope.ts';
-import { type ClipTextConfig, clipTextConfig } from './config.ts';
+import { type ClipTextConfig, clipTextConfig } from './clip-config.ts';
+import { clipLayers, type HiddenState, hiddenStateIndex, isOfLaterLayer } from './clip-layers.ts';
+
+/**
+ * States [B, T, width]; the last of the hidden states lacks the final normalisation that `last_hidden_state` has. Pooled
+ * [B, width], projected [B, projectionWidth].
+ */
+export type ClipTextOutput = HiddenState | 'last_hidden_state' | 'pooler_output' | 'text_embeds';
 
 export interface ClipTextShape {
-  /** Prompts encoded in one run. */
+  /** Texts encoded in one run. */
   batch: number;
+  /** Tokens of each: at most the positions that the network has. */
+  length: number;
 }
 
 export interface ClipText {
@@ -25,14 +34,14 @@ export interface ClipText {
 }
 
 /**
- * `input_ids` (int32 [B, 77]) → `last_hidden_state` (float32 [B, 77, width]).
+ * `input_ids` (int32 [B, T]) → the outputs asked for, float32.
  *
  * @param folder holds `config.json` and `model.safetensors`: `<repository>/text_encoder`
  */
-export function clipTextNetwork(folder: string, shape: ClipTextShape): Network {
+export function clipTextNetwork(folder: string, shape: ClipTextShape, outputs: readonly ClipTextOutput[]): Network {
   return {
-    key: `clip-text, batch ${shape.batch}, of ${folder}`,
-    build: async () => clipTextModel(await openClipText(folder), shape),
+    key: `clip-text, batch ${shape.batch}, ${shape.length} tokens, ${outputs.join(' ')}, of ${folder}`,
+    build: async () => clipTextModel(await openClipText(folder), shape, outputs),
   };
 }
 
@@ -41,42 +50,63 @@ export async function openClipText(folder: string): Promise<ClipText> {
   return { config: clipTextConfig(config, weights), weights };
 }
 
-export function clipTextModel({ config, weights }: ClipText, { batch }: ClipTextShape): OnnxModel {
+/** Only the outputs asked for are computed. */
+export function clipTextModel(
+  { config, weights }: ClipText,
+  shape: ClipTextShape,
+  outputs: readonly ClipTextOutput[],
+): OnnxModel {
+  const { width, layers, projectionWidth } = config;
+  const { batch, length } = shape;
   const g = createGraph('clip-text');
-  const ids = g.input('input_ids', 'int32', [batch, config.positions]);
-  g.output('last_hidden_state', clipText(g, weights.at('text_model'), config, ids));
-  // Files written by old versions of the reference carry the numbers 0 to 76 along.
-  weights.finish((name) => name === 'text_model.embeddings.position_ids');
+  const ids = g.input('input_ids', 'int32', [batch, length]);
+  const w = weights.at('text_model');
+  const count = Math.max(...outputs.map((output) => hiddenStateIndex(output, layers) ?? layers));
+  const embedded = embeddings(g, w.at('embeddings'), config, ids);
+  const states = clipLayers(g, w, config, embedded, { batch, count, mask: causalMask(g, length) });
+  const pools = outputs.includes('pooler_output') || outputs.includes('text_embeds');
+  const normed = pools || outputs.includes('last_hidden_state');
+  const last = normed ? layerNorm(g, w.at('final_layer_norm'), states.at(-1)!, config.epsilon) : undefined;
+  const pooled = pools ? gather(g, last!, pooledRows(g, ids, config.pooledToken)) : undefined;
+  for (const output of outputs) {
+    const index = hiddenStateIndex(output, layers);
+    if (index !== undefined) g.output(output, reshape(g, states[index]!, [batch, length, width]));
+    else if (output === 'last_hidden_state') g.output(output, reshape(g, last!, [batch, length, width]));
+    else if (output === 'pooler_output') g.output(output, pooled!);
+    else if (projectionWidth === undefined)
+      throw new RangeError('This text encoder has no projection: no text_embeds.');
+    else g.output(output, linear(g, weights.at('text_projection'), pooled!, projectionWidth, { bias: false }));
+  }
+  weights.finish(
+    (name) =>
+      // Files written by old versions of the reference carry the numbers 0 to 76 along.
+      name === 'text_model.embeddings.position_ids' ||
+      isOfLaterLayer(name, count) ||
+      (!normed && name.startsWith('text_model.final_layer_norm.')) ||
+      (!outputs.includes('text_embeds') && name === 'text_projection.weight'),
+  );
   return writeModel(g);
 }
 
-/** [B, T] -> [B, T, width] */
-function clipText(g: Graph, w: Weights, config: ClipTextConfig, ids: Value): Value {
-  const { vocabulary, positions, width, layers, epsilon } = config;
-  const batch = ids.dims[0]!;
-  const tokens = embedding(g, w.at('embeddings.token_embedding'), ids, vocabulary, width);
-  const position = g.weight(w.at('embeddings.position_embedding').tensor('weight', [positions, width]));
-  const mask = causalMask(g, positions);
-  let x = reshape(g, add(g, tokens, position), [batch * positions, width]); // [B, T, width] -> [B*T, width]
-  for (let index = 0; index < layers; index++) x = layer(g, w.at(`encoder.layers.${index}`), config, x, mask);
-  return reshape(g, layerNorm(g, w.at('final_layer_norm'), x, epsilon), [batch, positions, width]);
+/** int [B, T] -> [B*T, width] */
+function embeddings(g: Graph, w: Weights, { vocabulary, positions, width }: ClipTextConfig, ids: Value): Value {
+  const [batch, length] = ids.dims as [number, number];
+  const tokens = embedding(g, w.at('token_embedding'), ids, vocabulary, width);
+  const all = g.weight(w.at('position_embedding').tensor('weight', [positions, width]));
+  const position = length === positions ? all : slice(g, all, 0, 0, length);
+  return reshape(g, add(g, tokens, position), [batch * length, width]);
 }
 
-function layer(g: Graph, w: Weights, config: ClipTextConfig, x: Value, mask: Value): Value {
-  const { width, mlpWidth, heads, epsilon, positions } = config;
-  const activation = { quick_gelu: quickGelu, gelu }[config.activation];
-  const self = w.at('self_attn');
-  const normed = layerNorm(g, w.at('layer_norm1'), x, epsilon);
-  const mixed = attention(
-    g,
-    linear(g, self.at('q_proj'), normed, width),
-    linear(g, self.at('k_proj'), normed, width),
-    linear(g, self.at('v_proj'), normed, width),
-    { batch: x.dims[0]! / positions, heads, bias: mask },
-  );
-  const attended = add(g, linear(g, self.at('out_proj'), mixed, width), x);
-  const wide = linear(g, w.at('mlp.fc1'), layerNorm(g, w.at('layer_norm2'), attended, epsilon), mlpWidth);
-  return add(g, linear(g, w.at('mlp.fc2'), activation(g, wide), width), attended);
+/** The row of each text's pooled token among the rows of all texts. int [B, T] -> int64 [B] */
+function pooledRows(g: Graph, ids: Value, token: ClipTextConfig['pooledToken']): Value {
+  const [batch, length] = ids.dims as [number, number];
+  const place = argMax(g, token === 'largest' ? ids : equals(g, ids, token), 1);
+  const first: Tensor = {
+    type: 'int64',
+    dims: [batch],
+    data: BigInt64Array.from({ length: batch }, (_, row) => BigInt(row * length)),
+  };
+  return add(g, place, g.constant(first));
 }
 
 /** A token sees itself and those before it; the least float32 stands for minus infinity, as in the reference. */

@@ -7,9 +7,11 @@ import { describe, expect, test } from 'vitest';
 import { WeightError } from '../base/errors.ts';
 import type { Dtype, TensorRef } from '../weights/safetensors.ts';
 import { type NetworkWeights, weightsOf } from '../weights/scope.ts';
+import { clipTextConfig } from './clip-config.ts';
 import { clipTextModel } from './clip-text.ts';
-import { clipTextConfig, controlnetConfig, unetConfig, vaeDecoderConfig } from './config.ts';
 import { unetModel } from './unet.ts';
+import { controlnetConfig, unetConfig } from './unet-config.ts';
+import { vaeDecoderConfig } from './vae-config.ts';
 import { vaeDecoderModel } from './vae-decoder.ts';
 
 type Header = Record<string, [Dtype, number[]]>;
@@ -66,7 +68,7 @@ describe('every tensor of the published file is used once by the graph of', () =
     const weights = recorded('sd15-text-encoder');
     const config = clipTextConfig(publishedText, weights);
     expect(config).toMatchObject({ vocabulary: 49408, positions: 77, width: 768, mlpWidth: 3072, layers: 12 });
-    const model = clipTextModel({ config, weights }, { batch: 2 });
+    const model = clipTextModel({ config, weights }, { batch: 2, length: 77 }, ['last_hidden_state']);
     expect(model.outputs).toEqual([{ name: 'last_hidden_state', type: 'float32', dims: [2, 77, 768] }]);
   });
 

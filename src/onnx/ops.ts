@@ -72,6 +72,41 @@ export function fromTokens(g: Graph, x: Value, like: Value): Value {
   return reshape(g, transpose(g, rows, [0, 2, 1]), [batch, channels, height, width]);
 }
 
+/** The rows that `indices` name, 0 to `rows - 1`. x [rows, …], int [N] -> [N, …] */
+export function gather(g: Graph, x: Value, indices: Value): Value {
+  return g.node('Gather', [x, indices], { dims: [...indices.dims, ...x.dims.slice(1)] });
+}
+
+// Whole numbers and conditions
+
+const typeNumbers = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+
+export function cast(g: Graph, x: Value, type: keyof typeof typeNumbers): Value {
+  return g.node('Cast', [x], { dims: x.dims, type }, { attributes: { to: { integer: typeNumbers[type] } } });
+}
+
+/** Where a tensor of int32 has this value: int32, 1 or 0. */
+export function equals(g: Graph, x: Value, value: number): Value {
+  const wanted = g.constant({ type: 'int32', dims: [], data: Int32Array.of(value) });
+  return cast(g, g.node('Equal', [x, wanted], { dims: x.dims, type: 'bool' }), 'int32');
+}
+
+/** The place of the largest element along an axis, the first of equal ones. -> int64, without the axis */
+export function argMax(g: Graph, x: Value, axis: number): Value {
+  const attributes = { axis: { integer: axis }, keepdims: { integer: 0 } };
+  return g.node('ArgMax', [x], { dims: x.dims.toSpliced(axis, 1), type: 'int64' }, { attributes });
+}
+
+/** The sum of the elements up to and with each one, along an axis. */
+export function cumulativeSum(g: Graph, x: Value, axis: number): Value {
+  return g.node('CumSum', [x, g.constant({ type: 'int64', dims: [], data: BigInt64Array.of(BigInt(axis)) })], x);
+}
+
+/** `a` where the condition holds, `b` elsewhere. */
+export function where(g: Graph, condition: Value, a: Value, b: Value): Value {
+  return g.node('Where', [condition, a, b], { dims: a.dims, type: a.type });
+}
+
 // Arithmetic
 
 export function add(g: Graph, a: Value, b: Value): Value {
@@ -92,6 +127,17 @@ export function sine(g: Graph, x: Value): Value {
 
 export function cosine(g: Graph, x: Value): Value {
   return g.node('Cos', [x], x);
+}
+
+/** a · bᵀ. [N, K], [M, K] -> [N, M] */
+export function dotProducts(g: Graph, a: Value, b: Value): Value {
+  demand(a.dims.length === 2 && b.dims.length === 2 && a.dims[1] === b.dims[1], 'dotProducts', a, b);
+  return g.node('Gemm', [a, b], { dims: [a.dims[0]!, b.dims[0]!] }, { attributes: { transB: { integer: 1 } } });
+}
+
+/** Divided by its length along the last axis. */
+export function normalize(g: Graph, x: Value): Value {
+  return g.node('LpNormalization', [x], x, { attributes: { axis: { integer: x.dims.length - 1 }, p: { integer: 2 } } });
 }
 
 function broadcast(op: string, a: Value, b: Value): number[] {

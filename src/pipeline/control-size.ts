@@ -1,5 +1,5 @@
 import { InputError } from '../base/errors.ts';
-import { roundHalfToEven } from './picture.ts';
+import { roundHalfToEven } from '../math/round.ts';
 
 export interface Size {
   width: number;

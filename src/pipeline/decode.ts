@@ -24,7 +24,7 @@ export async function* decodePictures(
   for (let picture = 0; picture < pictures; picture++) {
     const scaled = latents.data.slice(picture * size, (picture + 1) * size).map((value) => value / scalingFactor);
     const decoded = await residency.use(decoder, (session) =>
-      session.run({ sample: float32([1, channels, height, width], scaled) }),
+      session.run({ latents: float32([1, channels, height, width], scaled) }),
     );
     yield tensorToPicture(decoded.sample as Tensor<'float32'>);
   }

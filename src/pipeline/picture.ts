@@ -1,4 +1,5 @@
 import type { RgbImage } from '../base/image.ts';
+import { roundHalfToEven } from '../math/round.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
 
 /** An RGB picture as a network's input: [H, W, 3] of 0…255 -> [1, 3, H, W] of 0…1. */
@@ -25,10 +26,4 @@ export function tensorToPicture(tensor: Tensor<'float32'>): RgbImage {
     }
   }
   return { width, height, channels: 3, data };
-}
-
-/** As numpy and torch round; `Math.round` takes halves upward. */
-export function roundHalfToEven(value: number): number {
-  const rounded = Math.round(value);
-  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }

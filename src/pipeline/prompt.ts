@@ -25,7 +25,9 @@ export async function encodePrompts(
     ids.set(tokens, row * windowLength);
     if (removed) log(truncationNotice(removed));
   }
-  const encoder = clipTextNetwork(join(folder, 'text_encoder'), { batch: prompts.length });
+  const encoder = clipTextNetwork(join(folder, 'text_encoder'), { batch: prompts.length, length: windowLength }, [
+    'last_hidden_state',
+  ]);
   return residency.use(encoder, async (session) => {
     const result = await session.run({
       input_ids: { type: 'int32', dims: [prompts.length, windowLength], data: ids },

@@ -45,14 +45,19 @@ const distance = (a: Float32Array, b: Float32Array): number => spread(a.map((val
 
 test('every input of the denoiser has an effect, and nothing overflows', async () => {
   const [height, width] = [8, 16];
-  const network = unetNetwork(join(base, 'unet'), { batch: 1, height, width, textLength: 77 }, [
-    { folder: canny, scale: 1, conditionBatch: 1 },
-  ]);
+  const network = unetNetwork(
+    join(base, 'unet'),
+    { batch: 1, height, width, textLength: 77 },
+    {
+      controlnets: [{ folder: canny, conditionBatch: 1 }],
+    },
+  );
   const feeds = {
     sample: waves([1, 4, height, width], 0),
     timestep: float32([1], new Float32Array([501])),
     encoder_hidden_states: waves([1, 77, 64], 1),
     'controlnet_cond.0': waves([1, 3, 8 * height, 8 * width], 2),
+    'conditioning_scale.0': float32([1], new Float32Array([1])),
   };
   const noise = await run(network, feeds, 'sample');
   expect(spread(noise)).toBeGreaterThan(0.2);
@@ -70,7 +75,7 @@ test('prompts are told apart', async () => {
     dims: [1, 77],
     data: Int32Array.from({ length: 77 }, (_, index) => (index === 0 ? 49406 : index < 9 ? first + index : 49407)),
   });
-  const network = clipTextNetwork(join(base, 'text_encoder'), { batch: 1 });
+  const network = clipTextNetwork(join(base, 'text_encoder'), { batch: 1, length: 77 }, ['last_hidden_state']);
   const [cat, dog] = [
     await run(network, { input_ids: ids(2368) }, 'last_hidden_state'),
     await run(network, { input_ids: ids(1929) }, 'last_hidden_state'),
@@ -80,7 +85,7 @@ test('prompts are told apart', async () => {
 
 test('a decoded picture has texture and fills the range of colours', async () => {
   const network = vaeDecoderNetwork(join(base, 'vae'), { batch: 1, height: 8, width: 16 });
-  const picture = await run(network, { sample: waves([1, 4, 8, 16], 0) }, 'sample');
+  const picture = await run(network, { latents: waves([1, 4, 8, 16], 0) }, 'sample');
   expect(picture).toHaveLength(3 * 64 * 128);
   expect(spread(picture)).toBeGreaterThan(0.2);
   expect(spread(picture)).toBeLessThan(1.5);

@@ -5,9 +5,18 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ClipTextConfig } from '../networks/clip-config.ts';
 import { clipTextModel } from '../networks/clip-text.ts';
-import type { ClipTextConfig, ControlnetConfig, UnetConfig, VaeDecoderConfig } from '../networks/config.ts';
+import { controlnetModel } from '../networks/controlnet.ts';
 import { unetModel } from '../networks/unet.ts';
+import {
+  type ControlnetConfig,
+  mirrored,
+  type UnetConfig,
+  type UnetEncoderConfig,
+  type UnetLevel,
+} from '../networks/unet-config.ts';
+import type { VaeDecoderConfig } from '../networks/vae-config.ts';
 import { vaeDecoderModel } from '../networks/vae-decoder.ts';
 import { type InventedWeights, inventWeights } from './random-weights.ts';
 
@@ -23,24 +32,26 @@ const clipText: ClipTextConfig = {
   heads: 4,
   activation: 'quick_gelu',
   epsilon: 1e-5,
+  pooledToken: 49407,
 };
+const levels: readonly UnetLevel[] = [
+  { channels: 16, heads: 1, depth: 1 },
+  { channels: 32, heads: 1, depth: 1 },
+  { channels: 64, heads: 2, depth: 1 },
+  { channels: 64, heads: 2, depth: null },
+];
+const layers = 2;
 const unet: UnetConfig = {
   inChannels: 4,
   outChannels: 4,
-  levels: [
-    { channels: 16, heads: 1, depth: 1 },
-    { channels: 32, heads: 1, depth: 1 },
-    { channels: 64, heads: 2, depth: 1 },
-    { channels: 64, heads: 2, depth: 0 },
-  ],
-  layers: 2,
-  middleDepth: 1,
+  ...mirrored(levels, layers),
   contextWidth: context,
   linearProjection: false,
   norm,
 };
 const controlnet: ControlnetConfig = { ...unet, conditionChannels: [4, 8, 16, 16], conditionOrder: 'rgb' };
 const vaeDecoder: VaeDecoderConfig = {
+  pictureChannels: 3,
   latentChannels: 4,
   levels: [64, 64, 32, 16],
   layers: 3,
@@ -109,7 +120,7 @@ async function exists(path: string): Promise<boolean> {
 
 function inventClipText(): InventedWeights {
   const invented = inventWeights();
-  clipTextModel({ config: clipText, weights: invented.weights }, { batch: 1 });
+  clipTextModel({ config: clipText, weights: invented.weights }, { batch: 1, length: 77 }, ['last_hidden_state']);
   return invented;
 }
 
@@ -123,8 +134,7 @@ function inventUnet(): InventedWeights {
 
 function inventControlnet(): InventedWeights {
   const invented = inventWeights();
-  const control = { config: controlnet, weights: invented.weights, scale: 1, conditionBatch: 1 };
-  unetModel({ config: unet, weights: inventWeights().weights }, anyShape, [control]);
+  controlnetModel({ config: controlnet, weights: invented.weights }, { ...anyShape, conditionBatch: 1 });
   return invented;
 }
 
@@ -149,14 +159,14 @@ function clipTextJson(config: ClipTextConfig): Record<string, unknown> {
   };
 }
 
-function encoderJson(config: UnetConfig): Record<string, unknown> {
+function encoderJson(config: UnetEncoderConfig): Record<string, unknown> {
   return {
-    attention_head_dim: config.levels.map((level) => level.heads),
-    block_out_channels: config.levels.map((level) => level.channels),
+    attention_head_dim: levels.map((level) => level.heads),
+    block_out_channels: levels.map((level) => level.channels),
     cross_attention_dim: config.contextWidth,
-    down_block_types: config.levels.map(({ depth }) => (depth > 0 ? 'CrossAttnDownBlock2D' : 'DownBlock2D')),
+    down_block_types: levels.map(({ depth }) => (depth ? 'CrossAttnDownBlock2D' : 'DownBlock2D')),
     in_channels: config.inChannels,
-    layers_per_block: config.layers,
+    layers_per_block: layers,
     norm_eps: config.norm.epsilon,
     norm_num_groups: config.norm.groups,
   };
@@ -167,14 +177,14 @@ function unetJson(config: UnetConfig): Record<string, unknown> {
     _class_name: 'UNet2DConditionModel',
     ...encoderJson(config),
     out_channels: config.outChannels,
-    up_block_types: config.levels.map(({ depth }) => (depth > 0 ? 'CrossAttnUpBlock2D' : 'UpBlock2D')).toReversed(),
+    up_block_types: levels.map(({ depth }) => (depth ? 'CrossAttnUpBlock2D' : 'UpBlock2D')).toReversed(),
   };
 }
 
 function controlnetJson(config: ControlnetConfig): Record<string, unknown> {
   return {
     _class_name: 'ControlNetModel',
-    ...encoderJson({ ...config, outChannels: config.inChannels }),
+    ...encoderJson(config),
     conditioning_embedding_out_channels: config.conditionChannels,
     controlnet_conditioning_channel_order: config.conditionOrder,
   };

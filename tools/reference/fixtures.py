@@ -1,5 +1,6 @@
 """What the fixture scripts share: where fixtures lie, how they are written, and what made them."""
 
+import importlib.util
 import json
 import shlex
 import sys
@@ -13,6 +14,22 @@ fixtures = root / "test" / "fixtures"
 def use_diffusers_0_15():
     """Puts diffusers 0.15.1 before the newer release. Call it before the first import of diffusers."""
     sys.path.insert(0, str(Path(__file__).resolve().parent / ".venv" / "diffusers-0.15.1"))
+
+
+def use_transformers_4_36():
+    """Puts transformers 4.36.2 before the older release. Call it before the first import of transformers."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent / ".venv" / "transformers-4.36.2"))
+
+
+def source(project, path):
+    """
+    A module of a project that is in no package index. README.md says where its sources are put, and which commit.
+    """
+    file = Path(__file__).resolve().parent / ".venv" / "sources" / project / path
+    specification = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
 def write_json(path, value, indent=2):
