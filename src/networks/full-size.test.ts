@@ -39,13 +39,14 @@ function unet(weights = recorded('sd15-unet')) {
 describe('every tensor of the published file is used once by the graph of', () => {
   test('the UNet', () => {
     const net = unet();
-    expect(net.config).toMatchObject({ layers: 2, middleDepth: 1, contextWidth: 768, linearProjection: false });
-    expect(net.config.levels.map(({ channels, heads, depth }) => [channels, heads, depth])).toEqual([
-      [320, 8, 1],
-      [640, 8, 1],
-      [1280, 8, 1],
-      [1280, 8, 0],
+    expect(net.config).toMatchObject({ contextWidth: 768, linearProjection: false });
+    expect(net.config.down).toEqual([
+      { channels: 320, heads: 8, depths: [1, 1] },
+      { channels: 640, heads: 8, depths: [1, 1] },
+      { channels: 1280, heads: 8, depths: [1, 1] },
+      { channels: 1280, heads: 8, depths: [null, null] },
     ]);
+    expect(net.config.middle).toEqual({ channels: 1280, heads: 8, depths: [1] });
     const model = unetModel(net, shape);
     expect(model.outputs).toEqual([{ name: 'sample', type: 'float32', dims: [2, 4, 64, 96] }]);
     expect(model.bytes.byteLength).toBeLessThan(500_000);
@@ -55,12 +56,13 @@ describe('every tensor of the published file is used once by the graph of', () =
     const weights = recorded('sd15-controlnet');
     const config = controlnetConfig(published, weights);
     expect(config.conditionChannels).toEqual([16, 32, 96, 256]);
-    const model = unetModel(unet(), shape, [{ config, weights, scale: 1, conditionBatch: 1 }]);
+    const model = unetModel(unet(), shape, { controlnets: [{ config, weights, conditionBatch: 1 }] });
     expect(model.inputs).toEqual([
       { name: 'sample', type: 'float32', dims: [2, 4, 64, 96] },
       { name: 'timestep', type: 'float32', dims: [1] },
       { name: 'encoder_hidden_states', type: 'float32', dims: [2, 77, 768] },
       { name: 'controlnet_cond.0', type: 'float32', dims: [1, 3, 512, 768] },
+      { name: 'conditioning_scale.0', type: 'float32', dims: [1] },
     ]);
   });
 
@@ -118,7 +120,7 @@ describe('a file that does not fit is refused', () => {
 describe('a configuration is refused', () => {
   test.each([
     [{ resnet_time_scale_shift: 'scale_shift' }, /"resnet_time_scale_shift" to "scale_shift"/],
-    [{ addition_embed_type: 'text_time' }, /"addition_embed_type"/],
+    [{ addition_embed_type: 'image' }, /"addition_embed_type" to "image"/],
     [{ attention_head_dim: 0 }, /"attention_head_dim" to 0/],
     [{ attention_head_dim: [8, 8] }, /"attention_head_dim"/],
     [{ norm_eps: 'small' }, /"norm_eps" to "small"/],

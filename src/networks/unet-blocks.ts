@@ -6,31 +6,28 @@
  * Not here: dropout, adaptive norms, time as scale and shift, chunked feed-forward; attention slicing and its like
  * give the same numbers.
  */
-import { float32 } from '../math/tensor.ts';
 import type { Graph, Value } from '../onnx/graph.ts';
 import { conv2d, gatedGelu, groupNorm, layerNorm, linear, pointwise } from '../onnx/layers.ts';
-import {
-  add,
-  attention,
-  concat,
-  cosine,
-  fromTokens,
-  multiply,
-  reshape,
-  resizeNearest,
-  silu,
-  sine,
-  toTokens,
-} from '../onnx/ops.ts';
+import { add, attention, concat, fromTokens, reshape, resizeNearest, silu, toTokens, transpose } from '../onnx/ops.ts';
 import type { Weights } from '../weights/scope.ts';
-import type { Norm, UnetEncoderConfig } from './config.ts';
+import type { Norm, UnetBlock, UnetConfig, UnetEncoderConfig } from './unet-config.ts';
 
 /** What every block of a UNet sees beside the picture. */
 export interface Conditioning {
-  /** Embedded timestep, activated. [1, 4*C] */
+  /** Embedded timestep, activated. [1 or B, 4*C] */
   time: Value;
-  /** [B*T, contextWidth] */
+  /** [B*T, contextWidth]; B may be fewer than the pictures, each text then serves as many pictures that follow each other. */
   context: Value;
+  /** Texts in `context`. */
+  contexts: number;
+  /**
+   * What is added to a cross-attention's result before its last projection.
+   *
+   * @param layer the attention's own weights, for their path
+   */
+  besideContext?: (query: Value, heads: number, layer: Weights) => Value;
+  /** What becomes of the result of a layer. */
+  afterLayer?: (x: Value, block: Weights, layer: number) => Value;
 }
 
 export interface Encoded {
@@ -43,15 +40,15 @@ export interface Encoded {
 export function encoder(g: Graph, w: Weights, config: UnetEncoderConfig, x: Value, condition: Conditioning): Encoded {
   const skips = [x];
   let hidden = x;
-  config.levels.forEach(({ channels, heads, depth }, index) => {
+  config.down.forEach((level, index) => {
     const block = w.at(`down_blocks.${index}`);
-    for (let layer = 0; layer < config.layers; layer++) {
-      hidden = resnet(g, block.at(`resnets.${layer}`), hidden, channels, config.norm, condition.time);
-      hidden = transformer(g, block.at(`attentions.${layer}`), config, hidden, heads, depth, condition.context);
+    level.depths.forEach((_, layer) => {
+      hidden = resnet(g, block.at(`resnets.${layer}`), hidden, level.channels, config.norm, condition.time);
+      hidden = attentionLayer(g, block, config, level, layer, hidden, condition);
       skips.push(hidden);
-    }
-    if (index < config.levels.length - 1) {
-      hidden = conv2d(g, block.at('downsamplers.0.conv'), hidden, channels, { kernel: 3, stride: 2, padding: 1 });
+    });
+    if (index < config.down.length - 1) {
+      hidden = conv2d(g, block.at('downsamplers.0.conv'), hidden, level.channels, { kernel: 3, stride: 2, padding: 1 });
       skips.push(hidden);
     }
   });
@@ -59,30 +56,34 @@ export function encoder(g: Graph, w: Weights, config: UnetEncoderConfig, x: Valu
 }
 
 function middle(g: Graph, w: Weights, config: UnetEncoderConfig, x: Value, condition: Conditioning): Value {
-  const { channels, heads } = config.levels.at(-1)!;
-  const first = resnet(g, w.at('resnets.0'), x, channels, config.norm, condition.time);
-  const mixed = transformer(g, w.at('attentions.0'), config, first, heads, config.middleDepth, condition.context);
-  return resnet(g, w.at('resnets.1'), mixed, channels, config.norm, condition.time);
+  const level = config.middle;
+  return level.depths.reduce<Value>(
+    (hidden, _, layer) => {
+      const mixed = attentionLayer(g, w, config, level, layer, hidden, condition);
+      return resnet(g, w.at(`resnets.${layer + 1}`), mixed, level.channels, config.norm, condition.time);
+    },
+    resnet(g, w.at('resnets.0'), x, level.channels, config.norm, condition.time),
+  );
 }
 
 /** The levels in reverse; each layer takes the youngest remaining skip. Without the last normalisation. */
 export function decoder(
   g: Graph,
   w: Weights,
-  config: UnetEncoderConfig,
+  config: UnetConfig,
   { skips, middle: x }: Encoded,
   condition: Conditioning,
 ): Value {
   const remaining = [...skips];
   let hidden = x;
-  config.levels.toReversed().forEach(({ channels, heads, depth }, index) => {
+  config.up.forEach((level, index) => {
     const block = w.at(`up_blocks.${index}`);
-    for (let layer = 0; layer <= config.layers; layer++) {
+    level.depths.forEach((_, layer) => {
       const joined = concat(g, [hidden, remaining.pop()!], 1);
-      hidden = resnet(g, block.at(`resnets.${layer}`), joined, channels, config.norm, condition.time);
-      hidden = transformer(g, block.at(`attentions.${layer}`), config, hidden, heads, depth, condition.context);
-    }
-    if (index < config.levels.length - 1) {
+      hidden = resnet(g, block.at(`resnets.${layer}`), joined, level.channels, config.norm, condition.time);
+      hidden = attentionLayer(g, block, config, level, layer, hidden, condition);
+    });
+    if (index < config.up.length - 1) {
       // Sized to the next skip, because going down rounds odd sizes up.
       const [, , height, width] = remaining.at(-1)!.dims as [number, number, number, number];
       hidden = upsample(g, block.at('upsamplers.0.conv'), hidden, height, width);
@@ -98,7 +99,7 @@ export function upsample(g: Graph, w: Weights, x: Value, height: number, width: 
 
 /** [B, C, H, W] -> [B, channels, H, W] */
 export function resnet(g: Graph, w: Weights, x: Value, channels: number, norm: Norm, time?: Value): Value {
-  const normed = (name: string, value: Value): Value => groupNorm(g, w.at(name), value, norm.groups, norm.epsilon);
+  const normed = (name: string, value: Value): Value => normalize(g, w.at(name), value, norm);
   let hidden = conv2d(g, w.at('conv1'), silu(g, normed('norm1', x)), channels, { kernel: 3, padding: 1 });
   if (time) {
     const shift = linear(g, w.at('time_emb_proj'), time, channels);
@@ -109,7 +110,33 @@ export function resnet(g: Graph, w: Weights, x: Value, channels: number, norm: N
   return add(g, shortcut, hidden);
 }
 
-/** [B, C, H, W] -> [B, C, H, W]; nothing where the depth is 0 */
+/** [B, C, H, W] -> [B, C, H, W] */
+export function normalize(g: Graph, w: Weights, x: Value, { groups, epsilon, frames = 1 }: Norm): Value {
+  if (frames === 1) return groupNorm(g, w, x, groups, epsilon);
+  const [pictures, channels, height, width] = x.dims as [number, number, number, number];
+  const apart = reshape(g, x, [pictures / frames, frames, channels, height * width]);
+  const joint = transpose(g, apart, [0, 2, 1, 3]); // [B, F, C, H*W] -> [B, C, F, H*W]
+  const normed = groupNorm(g, w, joint, groups, epsilon);
+  return reshape(g, transpose(g, normed, [0, 2, 1, 3]), x.dims);
+}
+
+/** What follows a resnet. [B, C, H, W] -> [B, C, H, W] */
+function attentionLayer(
+  g: Graph,
+  block: Weights,
+  config: UnetEncoderConfig,
+  { heads, depths }: UnetBlock,
+  layer: number,
+  x: Value,
+  condition: Conditioning,
+): Value {
+  const depth = depths[layer]!;
+  const mixed =
+    depth === null ? x : transformer(g, block.at(`attentions.${layer}`), config, x, heads, depth, condition);
+  return condition.afterLayer?.(mixed, block, layer) ?? mixed;
+}
+
+/** [B, C, H, W] -> [B, C, H, W] */
 function transformer(
   g: Graph,
   w: Weights,
@@ -117,58 +144,56 @@ function transformer(
   x: Value,
   heads: number,
   depth: number,
-  context: Value,
+  condition: Conditioning,
 ): Value {
-  if (depth === 0) return x;
   const [batch, channels] = x.dims as [number, number];
   const project = config.linearProjection ? linear : pointwise;
   const normed = groupNorm(g, w.at('norm'), x, config.norm.groups, 1e-6);
   let tokens = project(g, w.at('proj_in'), toTokens(g, normed), channels);
   for (let index = 0; index < depth; index++) {
-    tokens = transformerBlock(g, w.at(`transformer_blocks.${index}`), tokens, context, batch, heads);
+    tokens = transformerBlock(g, w.at(`transformer_blocks.${index}`), tokens, batch, heads, condition);
   }
   return add(g, fromTokens(g, project(g, w.at('proj_out'), tokens, channels), x), x);
 }
 
 /** [B*N, C] -> [B*N, C] */
-function transformerBlock(g: Graph, w: Weights, x: Value, context: Value, batch: number, heads: number): Value {
+function transformerBlock(
+  g: Graph,
+  w: Weights,
+  x: Value,
+  batch: number,
+  heads: number,
+  { context, contexts, besideContext }: Conditioning,
+): Value {
   const width = x.dims[1]!;
   const normed = (name: string, value: Value): Value => layerNorm(g, w.at(name), value, 1e-5);
-  const attend = (name: string, query: Value, source: Value): Value => {
-    const layer = w.at(name);
-    const mixed = attention(
-      g,
-      linear(g, layer.at('to_q'), query, width, { bias: false }),
-      linear(g, layer.at('to_k'), source, width, { bias: false }),
-      linear(g, layer.at('to_v'), source, width, { bias: false }),
-      { batch, heads },
-    );
-    return linear(g, layer.at('to_out.0'), mixed, width);
-  };
   const own = normed('norm1', x);
-  const first = add(g, attend('attn1', own, own), x);
-  const second = add(g, attend('attn2', normed('norm2', first), context), first);
-  const wide = gatedGelu(g, w.at('ff.net.0.proj'), normed('norm3', second), 4 * width);
-  return add(g, linear(g, w.at('ff.net.2'), wide, width), second);
+  const self = selfAttention(g, w.at('attn1'), own, { batch, heads });
+  const first = add(g, self, x);
+  const cross = w.at('attn2');
+  const query = linear(g, cross.at('to_q'), normed('norm2', first), width, { bias: false });
+  const key = linear(g, cross.at('to_k'), context, width, { bias: false });
+  const value = linear(g, cross.at('to_v'), context, width, { bias: false });
+  let mixed = attention(g, query, key, value, { batch: contexts, heads });
+  if (besideContext) mixed = add(g, mixed, besideContext(query, heads, cross));
+  const second = add(g, linear(g, cross.at('to_out.0'), mixed, width), first);
+  return add(g, feedForward(g, w.at('ff'), normed('norm3', second)), second);
 }
 
-/** `Timesteps` and `TimestepEmbedding` (`models/embeddings.py`), and the activation that every resnet begins with. */
-export function timeEmbedding(g: Graph, w: Weights, config: UnetEncoderConfig, timestep: Value): Value {
-  const channels = config.levels[0]!.channels;
-  const angles = multiply(g, reshape(g, timestep, [1, 1]), g.constant(frequencies(channels / 2))); // [1, C/2]
-  const waves = concat(g, [cosine(g, angles), sine(g, angles)], 1);
-  const hidden = silu(g, linear(g, w.at('linear_1'), waves, 4 * channels));
-  return silu(g, linear(g, w.at('linear_2'), hidden, 4 * channels));
+/** Attention of tokens among themselves. [B*N, C] -> [B*N, C] */
+export function selfAttention(
+  g: Graph,
+  w: Weights,
+  x: Value,
+  { batch, heads }: { batch: number; heads: number },
+): Value {
+  const width = x.dims[1]!;
+  const [query, key, value] = ['to_q', 'to_k', 'to_v'].map((name) => linear(g, w.at(name), x, width, { bias: false }));
+  return linear(g, w.at('to_out.0'), attention(g, query!, key!, value!, { batch, heads }), width);
 }
 
-/**
- * exp(-ln(10000) i / count), rounded to float32 after each operation as the reference computes it. At 320 channels 144
- * of 160 values are torch's own and the rest one unit in the last place away, which is its exp's doing.
- */
-function frequencies(count: number) {
-  const factor = Math.fround(-Math.log(10000));
-  const values = Array.from({ length: count }, (_, index) =>
-    Math.exp(Math.fround(Math.fround(factor * index) / count)),
-  );
-  return float32([1, count], Float32Array.from(values));
+/** [N, C] -> [N, C] */
+export function feedForward(g: Graph, w: Weights, x: Value): Value {
+  const width = x.dims[1]!;
+  return linear(g, w.at('net.2'), gatedGelu(g, w.at('net.0.proj'), x, 4 * width), width);
 }

@@ -3,69 +3,48 @@
  * layout of the checkpoint.
  */
 import { float32, sizeOf } from '../math/tensor.ts';
-import type { TensorRef } from '../weights/safetensors.ts';
 import type { Weights } from '../weights/scope.ts';
 import type { Graph, Value } from './graph.ts';
+import { narrowed, widened, withConvolutions } from './low-rank.ts';
 import { add, demand, gelu, multiply, reshape } from './ops.ts';
+import { convolve, gemm, rows, type Window } from './products.ts';
 
-export interface ConvOptions {
+export interface ConvOptions extends Window {
   kernel: number;
-  stride?: number;
-  padding?: number;
+  bias?: boolean;
 }
 
 /** [B, C, H, W] -> [B, channels, H', W'] */
 export function conv2d(g: Graph, w: Weights, x: Value, channels: number, options: ConvOptions): Value {
-  const { kernel, stride = 1, padding = 0 } = options;
-  const [batch, inChannels, height, width] = x.dims as [number, number, number, number];
-  const out = (size: number): number => Math.floor((size + 2 * padding - kernel) / stride) + 1;
-  const weight = g.weight(w.tensor('weight', [channels, inChannels, kernel, kernel]));
-  const bias = g.weight(w.tensor('bias', [channels]));
-  const attributes = {
-    kernel_shape: { integers: [kernel, kernel] },
-    strides: { integers: [stride, stride] },
-    pads: { integers: [padding, padding, padding, padding] },
-  };
-  return g.node('Conv', [x, weight, bias], { dims: [batch, channels, out(height), out(width)] }, { attributes });
+  const { kernel, bias = true, ...window } = options;
+  const weight = g.weight(w.tensor('weight', [channels, x.dims[1]!, kernel, kernel]));
+  const y = convolve(g, x, weight, bias ? g.weight(w.tensor('bias', [channels])) : undefined, window);
+  return withConvolutions(g, w, x, y, kernel, window);
 }
 
 /** Weights are stored [out, in]. [N, in] -> [N, features] */
 export function linear(g: Graph, w: Weights, x: Value, features: number, { bias = true } = {}): Value {
   const weight = g.weight(w.tensor('weight', [features, x.dims[1]!]));
-  return gemm(g, x, weight, bias ? g.weight(w.tensor('bias', [features])) : undefined);
+  const y = gemm(g, x, weight, bias ? g.weight(w.tensor('bias', [features])) : undefined);
+  return widened(g, narrowed(g, w, x, features), y);
 }
 
 /** A 1x1 convolution of tokens, whose weights are stored [out, in, 1, 1]. [N, in] -> [N, features] */
 export function pointwise(g: Graph, w: Weights, x: Value, features: number): Value {
   const inFeatures = x.dims[1]!;
   const weight = g.weight(w.tensor('weight', [features, inFeatures, 1, 1]), [features, inFeatures]);
-  return gemm(g, x, weight, g.weight(w.tensor('bias', [features])));
+  const y = gemm(g, x, weight, g.weight(w.tensor('bias', [features])));
+  return widened(g, narrowed(g, w, x, features), y);
 }
 
 /** The gated GELU of arXiv 2002.05202: one stored matrix, its second half is the gate. [N, in] -> [N, features] */
 export function gatedGelu(g: Graph, w: Weights, x: Value, features: number): Value {
   const weight = w.tensor('weight', [2 * features, x.dims[1]!]);
   const bias = w.tensor('bias', [2 * features]);
-  const half = (index: 0 | 1): Value =>
-    gemm(g, x, g.weight(rows(weight, index * features, features)), g.weight(rows(bias, index * features, features)));
-  return multiply(g, half(0), gelu(g, half(1)));
-}
-
-function gemm(g: Graph, x: Value, weight: Value, bias: Value | undefined): Value {
-  demand(x.dims.length === 2 && x.dims[1] === weight.dims[1], 'linear', x, weight);
-  return g.node(
-    'Gemm',
-    bias ? [x, weight, bias] : [x, weight],
-    { dims: [x.dims[0]!, weight.dims[0]!] },
-    { attributes: { transB: { integer: 1 } } },
-  );
-}
-
-/** `count` rows of a stored tensor, where they lie. */
-function rows(tensor: TensorRef, first: number, count: number): TensorRef {
-  const rowLength = tensor.byteLength / tensor.shape[0]!;
-  const offset = tensor.offset + first * rowLength;
-  return { ...tensor, offset, byteLength: count * rowLength, shape: tensor.shape.with(0, count) };
+  const additions = narrowed(g, w, x, 2 * features);
+  const half = (first: number): Value =>
+    widened(g, additions, gemm(g, x, rows(g, weight, first, features), rows(g, bias, first, features)), first);
+  return multiply(g, half(0), gelu(g, half(features)));
 }
 
 /** The rows of a stored table that `indices` name. int [...] -> [..., width] */

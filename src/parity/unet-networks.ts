@@ -1,37 +1,124 @@
-/** Cases of the UNets and what is built into them. */
-
-import { unetModel } from '../networks/unet.ts';
+/** Cases of the UNets and of what is built into them. */
+import { InputError } from '../base/errors.ts';
+import { float32, type Tensor } from '../math/tensor.ts';
+import { type Controlnet, controlnetModel } from '../networks/controlnet.ts';
+import { type MotionVersion, motionConfig, motionUnetModel, motionVersions } from '../networks/motion-unet.ts';
+import { type Unet, type UnetExtras, unetModel } from '../networks/unet.ts';
 import { controlnetConfig, unetConfig } from '../networks/unet-config.ts';
+import { type LoraFile, openLoras, withLoras } from '../weights/lora.ts';
 import { readConfig } from '../weights/network-files.ts';
-import { openWeights } from '../weights/scope.ts';
-import { type CaseNetwork, inputDims, refuseOptions } from './network.ts';
+import { type NetworkWeights, openWeights } from '../weights/scope.ts';
+import { type CaseFiles, type CaseNetwork, inputDims, refuseOptions, type Tensors } from './network.ts';
 
-interface ControlnetEntry {
+interface Entry {
   config: string;
-  weights: readonly string[];
-  scale: number;
+  weights: string | readonly string[];
+  scale?: number;
 }
 
 export const unetNetworks: Readonly<Record<string, CaseNetwork>> = {
   async unet(files) {
-    refuseOptions(files, ['controlnets']);
-    const { inputs, changes } = files;
-    const [batch, , height, width] = inputDims(inputs, 'sample', 4) as [number, number, number, number];
-    const [, textLength] = inputDims(inputs, 'encoder_hidden_states', 3) as [number, number];
-    const entries = (files.options.controlnets ?? []) as ControlnetEntry[];
+    refuseOptions(files, ['loras', 'controlnets', 'ipAdapter']);
+    const [batch, , height, width] = inputDims(files.inputs, 'sample', 4) as [number, number, number, number];
+    const feeds: Record<string, Tensor> = withTimestep(files.inputs);
+    const entries = (files.options.controlnets ?? []) as Entry[];
     const controlnets = entries.map(async (entry, index) => {
-      const weights = await openWeights(entry.weights.map(files.pathOf));
-      const config = controlnetConfig(await readConfig(files.pathOf(entry.config)), weights);
+      feeds[`conditioning_scale.${index}`] = scalar(entry.scale);
+      const own = files.inputs[`controlnet_encoder_hidden_states.${index}`];
       return {
-        config: changes.controlnetConfig?.(config) ?? config,
-        weights,
-        scale: entry.scale,
-        conditionBatch: inputDims(inputs, `controlnet_cond.${index}`, 4)[0]!,
+        ...(await openControl(files, pathsOf(files, entry.weights), await readConfig(files.pathOf(entry.config)))),
+        conditionBatch: inputDims(files.inputs, `controlnet_cond.${index}`, 4)[0]!,
+        ...(own ? { contextLength: own.dims[1]! } : {}),
       };
     });
-    const weights = await openWeights(files.weights);
-    const net = { config: unetConfig(files.config, weights), weights };
-    const shape = { batch, height, width, textLength };
-    return { model: unetModel(net, shape, await Promise.all(controlnets)) };
+    const extras: UnetExtras = { controlnets: await Promise.all(controlnets) };
+    const adapter = files.options.ipAdapter as Entry | undefined;
+    if (adapter) {
+      feeds.ip_adapter_scale = scalar(adapter.scale);
+      const [, length] = inputDims(files.inputs, 'image_prompt_embeds', 3) as [number, number];
+      extras.imageTokens = { weights: await openWeights(pathsOf(files, adapter.weights)), length };
+    }
+    const net = await openNet(files, await openWeights(files.weights, 'unet'));
+    return { model: unetModel(net, { batch, height, width, ...lengths(files.inputs) }, extras), feeds };
+  },
+
+  async controlnet(files) {
+    refuseOptions(files, ['conditioningScale']);
+    const [batch, , height, width] = inputDims(files.inputs, 'sample', 4) as [number, number, number, number];
+    const [conditionBatch] = inputDims(files.inputs, 'controlnet_cond', 4) as [number];
+    const net = await openControl(files, files.weights, files.config);
+    return {
+      model: controlnetModel(net, { batch, height, width, conditionBatch, ...lengths(files.inputs) }),
+      feeds: {
+        ...withTimestep(files.inputs),
+        conditioning_scale: scalar(files.options.conditioningScale as number | undefined),
+      },
+    };
+  },
+
+  async 'motion-unet'(files) {
+    refuseOptions(files, ['version', 'loras']);
+    const [batch, , frames, height, width] = inputDims(files.inputs, 'sample', 5) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    const version = String(files.options.version).replace(/^mm_sd_/, '') as MotionVersion;
+    if (!motionVersions.includes(version)) {
+      throw new InputError(`Its option "version" is ${files.options.version}; there are ${motionVersions.join(', ')}.`);
+    }
+    const [unetFiles, motionFiles] = await splitFiles(files.weights);
+    const weights = await openWeights(motionFiles);
+    const net = await openNet(files, await openWeights(unetFiles, 'unet'));
+    const shape = { batch, frames, height, width, ...lengths(files.inputs) };
+    const model = motionUnetModel(net, { config: motionConfig(version, weights), weights }, shape);
+    return { model, feeds: withTimestep(files.inputs) };
   },
 };
+
+async function openNet(files: CaseFiles, weights: NetworkWeights): Promise<Unet> {
+  const entries = (files.options.loras ?? []) as LoraFile[];
+  const loras = entries.map(({ file, scale }) => ({ file: files.pathOf(file), scale }));
+  return { config: unetConfig(files.config, weights), weights: withLoras(weights, await openLoras(loras, 'unet')) };
+}
+
+async function openControl(files: CaseFiles, paths: readonly string[], json: unknown): Promise<Controlnet> {
+  const weights = await openWeights(paths, 'controlnet');
+  const config = controlnetConfig(json, weights);
+  return { config: files.changes.controlnetConfig?.(config) ?? config, weights };
+}
+
+/** The files of the UNet and those of the motion module, told apart by their names of tensors. */
+async function splitFiles(paths: readonly string[]): Promise<[unet: string[], motion: string[]]> {
+  const split: [string[], string[]] = [[], []];
+  for (const path of paths) {
+    const names = [...(await openWeights([path])).names()];
+    split[names.some((name) => name.includes('motion_modules.')) ? 1 : 0].push(path);
+  }
+  if (split[0].length === 0 || split[1].length === 0) {
+    throw new InputError('Its "weights" are not the files of a UNet and of a motion module.');
+  }
+  return split;
+}
+
+function pathsOf(files: CaseFiles, weights: Entry['weights']): string[] {
+  return [weights].flat().map((file) => files.pathOf(file));
+}
+
+function lengths(inputs: Tensors): { textLength: number; timesteps: number } {
+  const [, textLength] = inputDims(inputs, 'encoder_hidden_states', 3) as [number, number];
+  return { textLength, timesteps: withTimestep(inputs).timestep.dims[0]! };
+}
+
+/** The reference takes a timestep of any type, also without axes. */
+function withTimestep(inputs: Tensors): Tensors & { timestep: Tensor } {
+  const { timestep } = inputs;
+  if (!timestep) throw new InputError('Its inputs lack "timestep".');
+  return { ...inputs, timestep: float32([timestep.data.length], Float32Array.from(timestep.data, Number)) };
+}
+
+function scalar(value = 1): Tensor {
+  return float32([1], Float32Array.of(value));
+}

@@ -17,6 +17,7 @@ export function inventWeights(): InventedWeights {
   const shapes = new Map<string, readonly number[]>();
 
   const scope = (prefix: string): Weights => ({
+    path: prefix.slice(0, -1),
     at: (path) => scope(`${prefix}${path}.`),
     has: () => false,
     shape: (name) => {
@@ -29,7 +30,7 @@ export function inventWeights(): InventedWeights {
   });
 
   return {
-    weights: { ...scope(''), finish() {} },
+    weights: { ...scope(''), names: () => shapes.keys(), finish() {} },
     async write(path, seed) {
       const tensors = new Map<string, TensorToWrite>();
       for (const [name, shape] of shapes) tensors.set(name, { dtype: 'F32', shape, bytes: pieces(name, shape, seed) });

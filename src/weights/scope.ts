@@ -1,8 +1,25 @@
 import { WeightError } from '../base/errors.ts';
-import { readSafetensors, type TensorRef } from './safetensors.ts';
+import { type Component, splitCheckpoint } from './checkpoint.ts';
+import type { TensorRef } from './safetensors.ts';
+import { readWeightFile } from './weight-formats.ts';
+
+/** A product of small matrices (LoRA) that is added to what a layer computes: factor * up(middle(down(x))). */
+export interface LowRank {
+  /** [rank, in], or a kernel [rank, in, h, w] */
+  down: TensorRef;
+  /** Only of convolutions: a kernel [rank, rank, h, w], where `down` is 1x1. */
+  middle?: TensorRef;
+  /** [out, rank], or a kernel [out, rank, 1, 1] */
+  up: TensorRef;
+  factor: number;
+}
 
 /** Tensors reached by the names of the checkpoint, level by level. */
 export interface Weights {
+  /** What all names here begin with, without the last dot; empty for the whole. */
+  readonly path: string;
+  /** Of the layer that this is; see `weights/lora.ts`. */
+  readonly additions?: readonly LowRank[];
   /** The names below `path`: `at('down_blocks.0').tensor('x')` is `down_blocks.0.x`. */
   at(path: string): Weights;
   has(name: string): boolean;
@@ -17,6 +34,8 @@ export interface Weights {
 
 /** All tensors of a network. */
 export interface NetworkWeights extends Weights {
+  /** Of all tensors. */
+  names(): Iterable<string>;
   /**
    * Every tensor has to be used exactly once.
    *
@@ -26,16 +45,26 @@ export interface NetworkWeights extends Weights {
   finish(isLeftover?: (name: string) => boolean): void;
 }
 
-/** Reads the headers of the files that hold a network's weights together. @throws WeightError */
-export async function openWeights(paths: readonly string[]): Promise<NetworkWeights> {
+/**
+ * Opens the weights of one network, which one file or several together hold, in any format.
+ *
+ * @param component which one, for files that hold several networks in the layout of their training code
+ * @throws WeightError
+ */
+export async function openWeights(paths: readonly string[], component?: Component): Promise<NetworkWeights> {
   const all = new Map<string, TensorRef>();
   for (const path of paths) {
-    for (const [name, tensor] of (await readSafetensors(path)).tensors) {
+    for (const [name, tensor] of await readWeightFile(path)) {
       if (all.has(name)) throw new WeightError(`The weight files ${paths.join(', ')} hold "${name}" twice.`);
       all.set(name, tensor);
     }
   }
-  return weightsOf(all, paths.join(', '));
+  const source = paths.join(', ');
+  const components = component && splitCheckpoint(all, source);
+  if (!components) return weightsOf(all, source);
+  const own = components[component];
+  if (own) return weightsOf(own, source);
+  throw new WeightError(`The checkpoint ${source} has no ${component}, only ${Object.keys(components).join(', ')}.`);
 }
 
 /** @param source the file, for messages */
@@ -67,6 +96,7 @@ export function weightsOf(tensors: ReadonlyMap<string, TensorRef>, source: strin
   };
 
   const scope = (prefix: string): Weights => ({
+    path: prefix.slice(0, -1),
     at: (path) => scope(`${prefix}${path}.`),
     has: (name) => tensors.has(prefix + name),
     shape: (name) => find(prefix + name).shape,
@@ -75,6 +105,7 @@ export function weightsOf(tensors: ReadonlyMap<string, TensorRef>, source: strin
 
   return {
     ...scope(''),
+    names: () => tensors.keys(),
     finish(isLeftover = () => false) {
       const unused = [...tensors.keys()].filter((name) => !used.has(name) && !isLeftover(name));
       if (missing.size === 0 && unused.length === 0) return;

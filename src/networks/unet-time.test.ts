@@ -1,21 +1,19 @@
 import { expect, test } from 'vitest';
 import { createGraph } from '../onnx/graph.ts';
 import { inventWeights } from '../weights/random-weights.ts';
-import type { UnetEncoderConfig } from './config.ts';
-import { timeEmbedding } from './unet-blocks.ts';
+import { mirrored, type UnetEncoderConfig } from './unet-config.ts';
+import { timeEmbedding } from './unet-time.ts';
 
 test("the time embedding's frequencies are rounded as torch rounds them", () => {
   const config: UnetEncoderConfig = {
     inChannels: 4,
-    levels: [{ channels: 320, heads: 8, depth: 1 }],
-    layers: 2,
-    middleDepth: 1,
+    ...mirrored([{ channels: 320, heads: 8, depth: 1 }], 2),
     contextWidth: 768,
     linearProjection: false,
     norm: { groups: 32, epsilon: 1e-5 },
   };
   const g = createGraph('test');
-  timeEmbedding(g, inventWeights().weights, config, g.input('timestep', 'float32', [1]));
+  timeEmbedding(g, inventWeights().weights, config, g.input('timestep', 'float32', [1]), undefined);
   const content = g.initializers.find(({ dims }) => dims.join() === '1,160')!.content as Uint8Array;
   const frequencies = new Float32Array(content.buffer, content.byteOffset, 160);
   // torch 1.13: torch.exp(-math.log(10000) * torch.arange(160.0) / 160). Rounded once, at the end, all but the

@@ -1,0 +1,49 @@
+/**
+ * Products with stored weights, as matrices and as kernels: what the layers of `layers.ts` and the additions of
+ * `low-rank.ts` share.
+ */
+import type { TensorRef } from '../weights/safetensors.ts';
+import type { Graph, Value } from './graph.ts';
+import { demand, slice } from './ops.ts';
+
+/** factor * x * transposed weight + addend. [N, in], [out, in], [out] or [N, out] -> [N, out] */
+export function gemm(g: Graph, x: Value, weight: Value, addend: Value | undefined, factor = 1): Value {
+  demand(x.dims.length === 2 && x.dims[1] === weight.dims[1], 'linear', x, weight);
+  return g.node(
+    'Gemm',
+    addend ? [x, weight, addend] : [x, weight],
+    { dims: [x.dims[0]!, weight.dims[0]!] },
+    { attributes: { transB: { integer: 1 }, ...(factor === 1 ? {} : { alpha: { float: factor } }) } },
+  );
+}
+
+/** `count` rows of a stored tensor, from where they lie. */
+export function rows(g: Graph, tensor: TensorRef, first: number, count: number): Value {
+  if (tensor.axes) return slice(g, g.weight(tensor), 0, first, first + count);
+  const rowLength = tensor.byteLength / tensor.shape[0]!;
+  const offset = tensor.offset + first * rowLength;
+  return g.weight({ ...tensor, offset, byteLength: count * rowLength, shape: tensor.shape.with(0, count) });
+}
+
+export interface Window {
+  stride?: number;
+  /** On all sides, or top, left, bottom, right. */
+  padding?: number | readonly [number, number, number, number];
+}
+
+/** [B, in, H, W], [out, in, h, w] -> [B, out, H', W'] */
+export function convolve(g: Graph, x: Value, kernel: Value, bias: Value | undefined, window: Window): Value {
+  const { stride = 1, padding = 0 } = window;
+  const [batch, inChannels, height, width] = x.dims as [number, number, number, number];
+  const [channels, , kernelHeight, kernelWidth] = kernel.dims as [number, number, number, number];
+  demand(kernel.dims[1] === inChannels, 'convolve', x, kernel);
+  const [top, left, bottom, right] = typeof padding === 'number' ? new Array<number>(4).fill(padding) : padding;
+  const out = (padded: number, size: number): number => Math.floor((padded - size) / stride) + 1;
+  const dims = [batch, channels, out(height + top! + bottom!, kernelHeight), out(width + left! + right!, kernelWidth)];
+  const attributes = {
+    kernel_shape: { integers: [kernelHeight, kernelWidth] },
+    strides: { integers: [stride, stride] },
+    pads: { integers: [top!, left!, bottom!, right!] },
+  };
+  return g.node('Conv', bias ? [x, kernel, bias] : [x, kernel], { dims }, { attributes });
+}

@@ -1,0 +1,156 @@
+/**
+ * LoRA (arXiv 2106.09685) as additions to the layers of a network: the weights of the network stay as they are, and each
+ * layer that a LoRA names gets a product of small matrices added (`onnx/low-rank.ts`).
+ *
+ * Not here: LoHa, LoKr, DoRA, whole differences, textual inversions.
+ */
+import { WeightError } from '../base/errors.ts';
+import { diffusersLayer, type LoraName, type LoraTarget, parseLoraName } from './lora-names.ts';
+import { readTensor } from './read-tensor.ts';
+import type { TensorRef } from './safetensors.ts';
+import type { LowRank, NetworkWeights, Weights } from './scope.ts';
+import { readWeightFile } from './weight-formats.ts';
+
+export interface LoraFile {
+  file: string;
+  scale: number;
+}
+
+/** The part of a LoRA that is for one network. */
+export interface Lora {
+  /** The file, for messages. */
+  source: string;
+  scale: number;
+  /** By the name of the layer, see `lora-names.ts`. The factor is alpha over rank, without the scale. */
+  layers: ReadonlyMap<string, LowRank>;
+}
+
+/** @throws WeightError for a tensor that is not part of a LoRA of a known layout */
+export async function openLoras(files: readonly LoraFile[], target: LoraTarget): Promise<Lora[]> {
+  return await Promise.all(
+    files.map(async ({ file, scale }) => ({
+      source: file,
+      scale,
+      layers: await loraLayers(await readWeightFile(file), file, target),
+    })),
+  );
+}
+
+type Parts = Partial<Record<LoraName['part'], TensorRef>>;
+
+/**
+ * @param tensors of the whole LoRA; those of other networks are passed over
+ * @param source the file, for messages
+ */
+export async function loraLayers(
+  tensors: ReadonlyMap<string, TensorRef>,
+  source: string,
+  target: LoraTarget,
+): Promise<ReadonlyMap<string, LowRank>> {
+  const found = new Map<string, Parts>();
+  const unknown: string[] = [];
+  for (const [name, tensor] of tensors) {
+    const parsed = parseLoraName(name);
+    if (!parsed) {
+      unknown.push(name);
+    } else if (parsed.target === target) {
+      const parts = found.get(parsed.layer) ?? {};
+      if (parts[parsed.part]) throw new WeightError(`The LoRA ${source} holds "${name}" twice, under two names.`);
+      found.set(parsed.layer, { ...parts, [parsed.part]: tensor });
+    }
+  }
+  if (unknown.length > 0) throw unmatched(source, unknown);
+  const layers = new Map<string, LowRank>();
+  for (const [layer, parts] of found) layers.set(layer, await lowRank(parts, layer, source));
+  return layers;
+}
+
+async function lowRank({ down, middle, up, alpha }: Parts, layer: string, source: string): Promise<LowRank> {
+  if (!down || !up) throw new WeightError(`The LoRA ${source} has only one of the two matrices of "${layer}".`);
+  const rank = down.shape[0]!;
+  if (up.shape[1] !== rank) {
+    throw new WeightError(`The two matrices of "${layer}" in the LoRA ${source} have different ranks.`);
+  }
+  return { down, up, ...(middle ? { middle } : {}), factor: (alpha ? await scalar(alpha) : rank) / rank };
+}
+
+async function scalar(tensor: TensorRef): Promise<number> {
+  const { data } = await readTensor(tensor);
+  if (data.length !== 1) throw new WeightError(`The tensor "${tensor.name}" of ${tensor.file} is not a single number.`);
+  return Number(data[0]);
+}
+
+/**
+ * The weights with the LoRAs beside them: layers built over these add them. One of scale 0 adds nothing at all.
+ * `finish` throws when a LoRA is for a layer that the network does not have.
+ */
+export function withLoras(weights: NetworkWeights, loras: readonly Lora[]): NetworkWeights {
+  if (loras.length === 0) return weights;
+  const perLevel = entriesPerLevel(weights);
+  const open = loras.map(({ layers, ...lora }) => ({
+    ...lora,
+    layers: new Map([...layers].map(([layer, addition]) => [diffusersLayer(layer, perLevel), addition])),
+    used: new Set<string>(),
+  }));
+
+  const additions = (path: string): LowRank[] => {
+    const layer = path.replaceAll('.', '_');
+    return open.flatMap(({ layers, used, scale }) => {
+      const addition = layers.get(layer);
+      if (!addition) return [];
+      used.add(layer);
+      return scale === 0 ? [] : [{ ...addition, factor: scale * addition.factor }];
+    });
+  };
+
+  const scope = (w: Weights): Weights => ({
+    ...w,
+    at: (path) => scope(w.at(path)),
+    get additions() {
+      return additions(w.path);
+    },
+  });
+
+  return {
+    ...scope(weights),
+    names: weights.names,
+    finish(isLeftover = () => false) {
+      weights.finish(isLeftover);
+      // Layers that this graph leaves out may have a LoRA: the last of a text encoder of which an earlier one is used.
+      const left = new Set<string>();
+      for (const name of weights.names()) {
+        if (isLeftover(name)) left.add(name.replace(/\.weight$/, '').replaceAll('.', '_'));
+      }
+      for (const { layers, used, source } of open) {
+        const unused = [...layers].filter(([layer]) => !used.has(layer) && !left.has(layer));
+        if (unused.length === 0) continue;
+        throw unmatched(
+          source,
+          unused.map(([, { down }]) => down.name),
+        );
+      }
+    },
+  };
+}
+
+/** Of the layout of training code: the resnets of a resolution and its downsampler. */
+function entriesPerLevel(weights: NetworkWeights): number {
+  let resnets = 0;
+  while (weights.has(`down_blocks.0.resnets.${resnets}.conv1.weight`)) resnets++;
+  return resnets + 1;
+}
+
+const otherKinds: readonly (readonly [RegExp, string])[] = [
+  [/\.hada_/, 'This is a LoHa, which cannot be used here.'],
+  [/\.lokr_/, 'This is a LoKr, which cannot be used here.'],
+  [/\.(dora_scale|lora_magnitude_vector)/, 'This is a DoRA, which cannot be used here.'],
+  [/\.diff(_b)?$/, 'This holds whole differences beside the LoRA, which cannot be used here.'],
+];
+
+function unmatched(source: string, names: readonly string[]): WeightError {
+  const shown = names.slice(0, 12).join(', ') + (names.length > 12 ? ` and ${names.length - 12} more` : '');
+  const hint =
+    otherKinds.find(([pattern]) => names.some((name) => pattern.test(name)))?.[1] ??
+    'Check that it is a LoRA and was trained for this base model: SD 1.5 and SDXL do not fit each other.';
+  return new WeightError(`The LoRA ${source} has tensors that no layer of the network takes: ${shown}. ${hint}`);
+}
