@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { alphasCumprod, leadingTimesteps, type NoiseConfig, stableDiffusionNoise } from './noise-schedule.ts';
+import { alphasCumprod, type NoiseConfig, spacedTimesteps, stableDiffusionNoise } from './noise-schedule.ts';
 
 interface Table {
   betaSchedule: NoiseConfig['betaSchedule'];
@@ -16,15 +16,28 @@ test.each(tables)('the table $betaSchedule is that of diffusers', ({ betaSchedul
   const table = alphasCumprod({ ...stableDiffusionNoise, betaSchedule });
   expect(table.length).toBe(1000);
   for (const [index, value] of Object.entries(expected.alphasCumprod)) {
-    // Measured 2.0e-7: torch.linspace rounds a quarter of its values to the neighbouring float32.
-    expect(Math.abs(table[Number(index)]! / value - 1)).toBeLessThan(4e-7);
+    expect(table[Number(index)]).toBe(Math.fround(value));
   }
   const sum = table.reduce((total, value) => total + value, 0);
   expect(Math.abs(sum / expected.sum - 1)).toBeLessThan(1e-7);
 });
 
 test('leading timesteps stop below the end of the schedule where the steps do not divide it', () => {
-  expect(leadingTimesteps(stableDiffusionNoise, 4)).toEqual([751, 501, 251, 1]);
-  expect(leadingTimesteps(stableDiffusionNoise, 3)).toEqual([667, 334, 1]);
-  expect(leadingTimesteps(stableDiffusionNoise, 1)).toEqual([1]);
+  const leading = (steps: number, dropped: 0 | 1) =>
+    spacedTimesteps('leading', { trainingSteps: 1000, steps, offset: 1, dropped });
+  expect(leading(4, 0)).toEqual([751, 501, 251, 1]);
+  expect(leading(3, 0)).toEqual([667, 334, 1]);
+  expect(leading(1, 0)).toEqual([1]);
+  expect(leading(3, 1)).toEqual([751, 501, 251]);
+});
+
+test('linspace timesteps reach both ends, and trailing ones the last step of the training', () => {
+  const spaced = (spacing: 'linspace' | 'trailing', steps: number, dropped: 0 | 1) =>
+    spacedTimesteps(spacing, { trainingSteps: 1000, steps, offset: 1, dropped });
+  expect(spaced('linspace', 5, 0)).toEqual([999, 749.25, 499.5, 249.75, 0]);
+  expect(spaced('linspace', 1, 0)).toEqual([0]);
+  expect(spaced('linspace', 3, 1)).toEqual([999, 666, 333]);
+  expect(spaced('trailing', 3, 0)).toEqual([999, 666, 332]);
+  // The second of sixteen lies on a half, which goes to the even neighbour.
+  expect(spaced('trailing', 16, 1).slice(0, 4)).toEqual([999, 937, 874, 811]);
 });

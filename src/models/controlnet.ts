@@ -14,7 +14,6 @@ import { encodePng, type RgbImage, readImage } from '../base/image.ts';
 import { lanczos, resize } from '../base/resize.ts';
 import { choice, type InputOf, image, integer, number, text, toggle } from '../catalog/fields.ts';
 import { defineModel, type OutputFile } from '../catalog/model.ts';
-import { stableDiffusionNoise } from '../math/noise-schedule.ts';
 import { cudaNormals } from '../math/random.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
 import { unetNetwork } from '../networks/unet.ts';
@@ -23,7 +22,7 @@ import { decodePictures } from '../pipeline/decode.ts';
 import { classifierFreeGuidance, duplicate } from '../pipeline/guidance.ts';
 import { pictureToTensor } from '../pipeline/picture.ts';
 import { encodePrompts } from '../pipeline/prompt.ts';
-import { ddim } from '../schedulers/ddim.ts';
+import { samplerFromConfig } from '../schedulers/from-config.ts';
 
 const stableDiffusion = {
   repository: 'runwayml/stable-diffusion-v1-5',
@@ -44,6 +43,17 @@ const controlNets = {
     licence: 'OpenRAIL',
     commercialUse: true,
   },
+};
+
+/** The base's scheduler_config.json, which the original makes its schedulers from. */
+const schedulerConfig = {
+  num_train_timesteps: 1000,
+  beta_start: 0.00085,
+  beta_end: 0.012,
+  beta_schedule: 'scaled_linear',
+  steps_offset: 1,
+  set_alpha_to_one: false,
+  clip_sample: false,
 };
 
 /** Of Stable Diffusion 1.5's autoencoder. */
@@ -132,14 +142,17 @@ export default defineModel({
     const batch = prompts.length * pictures;
     const latentSize = { width: width / 8, height: height / 8 };
     const normals = cudaNormals(seed);
-    const unet = unetNetwork(join(base, 'unet'), { batch, ...latentSize, textLength: states.dims[1]! }, [
-      { folder: controlNet, scale: 1, conditionBatch: 1 },
-    ]);
+    const sampler = samplerFromConfig('DDIMScheduler', schedulerConfig, { steps: input.steps, eta: input.eta });
+    const unet = unetNetwork(
+      join(base, 'unet'),
+      { batch, ...latentSize, textLength: states.dims[1]! },
+      {
+        controlnets: [{ folder: controlNet, conditionBatch: 1 }],
+      },
+    );
     const latents = await residency.use(unet, (session) =>
-      ddim(stableDiffusionNoise, {
+      sampler.sample({
         latents: normals.normal(pictures * 4 * latentSize.height * latentSize.width),
-        steps: input.steps,
-        eta: input.eta,
         drawNoise: (count) => normals.normal(count),
         onStep: step,
         signal,
@@ -149,6 +162,7 @@ export default defineModel({
             timestep: float32([1], Float32Array.of(timestep)),
             encoder_hidden_states: states,
             'controlnet_cond.0': control,
+            'conditioning_scale.0': float32([1], Float32Array.of(1)),
           });
           const noise = sample as Tensor<'float32'>;
           return guided ? classifierFreeGuidance(noise, input.scale) : noise.data;
