@@ -2,7 +2,9 @@ import { join } from 'node:path';
 import { float32, type Tensor } from '../math/tensor.ts';
 import { clipTextNetwork } from '../networks/clip-text.ts';
 import type { Residency } from '../runtime/residency.ts';
+import { withoutAccents } from '../text/clip-normalization.ts';
 import { tokenizePrompt, windowLength } from '../text/clip-tokenizer.ts';
+import { endToken } from '../text/clip-vocabulary.ts';
 
 /**
  * The text encoder's last hidden state of each prompt, each repeated for the pictures of a batch: the order that
@@ -21,7 +23,7 @@ export async function encodePrompts(
 ): Promise<Tensor<'float32'>> {
   const ids = new Int32Array(prompts.length * windowLength);
   for (const [row, prompt] of prompts.entries()) {
-    const { ids: tokens, removed } = tokenizePrompt(prompt);
+    const { ids: tokens, removed } = tokenizePrompt(prompt, withoutAccents, endToken);
     ids.set(tokens, row * windowLength);
     if (removed) log(truncationNotice(removed));
   }

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { withAccents, withoutAccents } from './clip-normalization.ts';
 import { tokenizePrompt } from './clip-tokenizer.ts';
+import { endToken } from './clip-vocabulary.ts';
 
 interface Case {
   text: string;
@@ -9,19 +11,25 @@ interface Case {
   removed: string;
 }
 
-const cases: Case[] = JSON.parse(
-  readFileSync(new URL('../../test/fixtures/text/clip-tokenizer.json', import.meta.url), 'utf8'),
-);
+const readCases = (name: string): Case[] =>
+  JSON.parse(readFileSync(new URL(`../../test/fixtures/text/${name}.json`, import.meta.url), 'utf8'));
 
-describe('gives the ids of transformers', () => {
-  test.each(cases)('$text', ({ text, ids, removed }) => {
-    const prompt = tokenizePrompt(text);
+describe.each([
+  ['4.29.1', 'clip-tokenizer', withoutAccents],
+  ['4.36.2', 'clip-tokenizer-4.36', withAccents],
+])('gives the ids of transformers %s', (_, file, normalize) => {
+  test.each(readCases(file))('$text', ({ text, ids, removed }) => {
+    const prompt = tokenizePrompt(text, normalize, endToken);
     expect(prompt.ids).toHaveLength(77);
     expect(prompt.ids.slice(0, ids.length)).toEqual(ids);
     expect(new Set(prompt.ids.slice(ids.length)).size).toBeLessThanOrEqual(1);
     expect(prompt.ids.at(-1)).toBe(49407);
     expect(prompt.removed).toBe(removed);
   });
+});
+
+test('the end of the text is followed by the padding that is asked for', () => {
+  expect(tokenizePrompt('a', withAccents, 0).ids.slice(0, 5)).toEqual([49406, 320, 49407, 0, 0]);
 });
 
 test.each([
@@ -31,8 +39,10 @@ test.each([
   ['words', 'word another '.repeat(8000)],
   ['distinct words', Array.from({ length: 15_000 }, (_, index) => `w${index}x`).join(' ')],
 ])('takes a prompt of 100,000 characters in good time: %s', (_, text) => {
-  const start = performance.now();
-  expect(tokenizePrompt(text).ids).toHaveLength(77);
-  // Measured 0.004 to 0.16 s; quadratic code takes minutes.
-  expect(performance.now() - start).toBeLessThan(5000);
+  for (const normalize of [withoutAccents, withAccents]) {
+    const start = performance.now();
+    expect(tokenizePrompt(text, normalize, endToken).ids).toHaveLength(77);
+    // Measured 0.004 to 0.16 s; quadratic code takes minutes.
+    expect(performance.now() - start).toBeLessThan(5000);
+  }
 });

@@ -1,68 +1,66 @@
+/**
+ * CLIP's tokenizer as transformers runs it where `ftfy` is not installed, which is how the models here ran it.
+ * https://github.com/huggingface/transformers/blob/v4.36.2/src/transformers/models/clip/tokenization_clip.py#L262-L470
+ *
+ * Not here: `ftfy` repairs; pairs of texts.
+ */
+import type { Normalization } from './clip-normalization.ts';
 import { clipVocabulary, endToken, startToken } from './clip-vocabulary.ts';
 import { mergeWord } from './merge-word.ts';
-
-/**
- * CLIP's tokenizer as transformers 4.29.1 runs it where `ftfy` is not installed, which is how rossjillian/controlnet
- * ran: BERT's normalisation, which strips accents and separates every punctuation mark, before the byte pairs.
- * https://github.com/huggingface/transformers/blob/v4.29.1/src/transformers/models/clip/tokenization_clip.py#L101-L475
- *
- * Not here: `ftfy` repairs; the gentler normalisation of later releases; added tokens; pairs of texts.
- */
 
 /** Tokens that the text encoder sees, with those that start and end the text. */
 export const windowLength = 77;
 
+/** What fills a window: the end token again, but with Stable Diffusion XL's second encoder token 0, a `!`. */
+export type Padding = typeof endToken | 0;
+
 export interface TokenizedPrompt {
-  /** 77 tokens: start, text, end, and the end token again as padding. */
+  /** 77 tokens: start, text, end, padding. */
   ids: number[];
   /** The end of the prompt that did not fit, as the tokens spell it; empty when all of it did. */
   removed: string;
 }
 
-export function tokenizePrompt(text: string): TokenizedPrompt {
-  const tokens = encode(text);
+export function tokenizePrompt(text: string, normalize: Normalization, padding: Padding): TokenizedPrompt {
+  const tokens = encodeText(text, normalize);
   const kept = tokens.slice(0, windowLength - 2);
-  const padding = new Array<number>(windowLength - 1 - kept.length).fill(endToken);
-  return { ids: [startToken, ...kept, ...padding], removed: decode(tokens.slice(kept.length)) };
+  return { ids: windowOf(kept, padding), removed: decodeTokens(tokens.slice(kept.length)) };
 }
 
-function encode(text: string): number[] {
+/** @param tokens at most 75 */
+export function windowOf(tokens: readonly number[], padding: Padding): number[] {
+  const rest = new Array<number>(windowLength - 2 - tokens.length).fill(padding);
+  return [startToken, ...tokens, endToken, ...rest];
+}
+
+/** The tokens of a text of any length, without those that start and end it. */
+export function encodeText(text: string, normalize: Normalization): number[] {
   const tokens: number[] = [];
-  const known = new Map<string, number[]>();
-  for (const part of text.split(/(<\|startoftext\|>|<\|endoftext\|>)/)) {
-    if (part === '<|startoftext|>') tokens.push(startToken);
-    else if (part === '<|endoftext|>') tokens.push(endToken);
-    else {
-      for (const [word] of normalize(part).matchAll(/\p{L}+|\p{N}|[^\s\p{L}\p{N}]+/gu)) {
-        const merged = known.get(word) ?? mergeWord(clipVocabulary(), Buffer.from(word));
-        known.set(word, merged);
-        for (const token of merged) tokens.push(token);
-      }
+  const known = new Map<string, readonly number[]>(specialTokens);
+  for (const [index, part] of text.split(/(<\|startoftext\|>|<\|endoftext\|>)/).entries()) {
+    const isSpecial = index % 2 === 1;
+    for (const [word] of (isSpecial ? part : normalize(part)).matchAll(words)) {
+      const merged = known.get(word) ?? mergeWord(clipVocabulary(), Buffer.from(word));
+      known.set(word, merged);
+      for (const token of merged) tokens.push(token);
     }
   }
   return tokens;
 }
 
-/** BERT's basic tokenizer: the text that comes out has a blank between any two of its tokens. */
-function normalize(text: string): string {
-  return text
-    .replace(/[\t\n\r\p{Zs}]/gu, ' ')
-    .replace(/[\p{C}\ufffd]/gu, '')
-    .replace(ideograph, ' $& ')
-    .toLowerCase()
-    .normalize('NFD')
-    .replace(/\p{Mn}/gu, '')
-    .replace(punctuation, ' $& ');
-}
+const specialTokens = [
+  ['<|startoftext|>', [startToken]],
+  ['<|endoftext|>', [endToken]],
+] as const;
 
-const ideograph =
-  /[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu;
-
-/** Punctuation in Unicode's sense, and every ASCII character that is neither a letter nor a digit. */
-const punctuation = /[\p{P}!-/:-@[-`{-~]/gu;
+/**
+ * The reference ignores case. After the normalization that concerns two characters: the long s is an s, and the iota below
+ * (U+0345) is neither a letter nor, being a small form of one, anything else, so that it falls away.
+ */
+const words = /<\|startoftext\|>|<\|endoftext\|>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}\u0345]+/gu;
 
 /** Spells tokens out, as `CLIPTokenizer.decode` does with its clean-up of spaces. */
-function decode(tokens: number[]): string {
+export function decodeTokens(tokens: readonly number[]): string {
   const { spellings } = clipVocabulary();
   const bytes = tokens.map((token) => spellings[token]).join('');
   return Buffer.from(bytes, 'latin1')

@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { withAccents } from './clip-normalization.ts';
+import { countTriggers, identityPrompt, withoutTrigger } from './trigger-word.ts';
+
+interface Case {
+  prompt: string;
+  photos: number;
+  ids: number[];
+  /** Of the second tokenizer, which pads with 0. */
+  ids2: number[];
+  classTokens: number[];
+  textOnly: string;
+}
+
+const cases: Case[] = JSON.parse(
+  readFileSync(new URL('../../test/fixtures/text/trigger-word.json', import.meta.url), 'utf8'),
+);
+
+describe('does what the pipeline of PhotoMaker does to', () => {
+  test.each(cases)('$prompt', ({ prompt, photos, ids, ids2, classTokens, textOnly }) => {
+    const found = identityPrompt(prompt, photos, withAccents, 49407);
+    expect(found.ids).toEqual(ids);
+    expect([...found.classTokens.entries()].filter(([, is]) => is).map(([index]) => index)).toEqual(classTokens);
+    expect(identityPrompt(prompt, photos, withAccents, 0)).toEqual({ ids: ids2, classTokens: found.classTokens });
+    expect(withoutTrigger(prompt, withAccents)).toBe(textOnly);
+  });
+});
+
+test('the trigger is found inside words, in lower case alone', () => {
+  expect(['imgur img', 'a woman img, img', 'timg', 'a man IMG', ''].map(countTriggers)).toEqual([2, 2, 1, 0, 0]);
+});
+
+test.each(['a man', 'a man img or imgur'])('the prompt "%s" is refused', (prompt) => {
+  expect(() => identityPrompt(prompt, 1, withAccents, 49407)).toThrow(/"img" exactly once/);
+  expect(() => withoutTrigger(prompt, withAccents)).toThrow(/"img" exactly once/);
+});

@@ -1,0 +1,207 @@
+"""
+What the originals make of prompts before the text encoder, and of its results: test/fixtures/text/.
+
+- the later tokenizer of transformers 4.36.2, without ftfy;
+- PhotoMaker's trigger word, by its own pipeline;
+- ComfyUI's weights and windows, by the copy of its `sd1_clip.py` in lllyasviel/Fooocus.
+
+README.md says where the sources of the last two are put.
+"""
+
+import json
+import sys
+import tempfile
+import types
+from pathlib import Path
+
+import fixtures
+
+fixtures.use_transformers_4_36()
+
+import torch  # noqa: E402
+
+import tokenizer as texts_and_tokenizer  # noqa: E402
+from tokenizer import encode, load_tokenizer  # noqa: E402
+
+folder = fixtures.fixtures / "text"
+sources = Path(__file__).resolve().parent / ".venv" / "sources"
+
+contractions = [
+    "it's we're they've I'm she'll he'd don't 'tis rock'n'roll",
+    "IT'S WE'RE 'S 's' 'ſ it'ſ",
+    "o'clock''s 're've 'mm 'lll",
+    "e\u0301 \u212b \u1e9b\u0323 \uac00\u11a8 \u0344",
+    "<|StartOfText|> a <|ENDOFTEXT|>b",
+    "K \u212a \u0130i \u03a3\u03a3 \u1fb3\u0345",
+]
+
+trigger_prompts = [
+    "A photo of a person img",
+    "cinematic photo A photo of a person img . 35mm photograph, film, bokeh, professional, 4k, highly detailed",
+    "timg a",
+    "img of a man",
+    "imgur",
+    "a  man\n img",
+    "a photo of a grandmother img, smiling. . It's 5 o'clock , isn't it ?",
+    "a WOMAN img IMG Img",
+    "crème brûlée person img, naïve",
+    "portrait of a donaudampfschifffahrtskapitän img",
+    "word " * 70 + "man img and more words that are cut off",
+    "word " * 74 + "man img",
+    "word " * 75 + "man img",
+    "word " * 80 + "man img and more",
+    "<|endoftext|> man img",
+]
+
+weighted_prompts = [
+    "",
+    "a person",
+    "(a) ((b)) (((c)))",
+    "(a:1.3) ((b:1.3)) ((b:1.3) c) (d (e:0.5) f:2)",
+    "(a:) (a:x) (:1.2) (a:1:2) (a:-0.5) (a: 1.5 ) (a:1e-1) (a:.5) (a:5.) (a:1_0) (a:+2) (a:0)",
+    "[a] [[b]] {c} a BREAK b",
+    "\\(a\\) (\\(b\\):1.2) \\\\(c) (d\\) e)",
+    "(a b) c) (d:1.4) e",
+    "(a (b c",
+    "((a) b",
+    "a) b) (c:2)",
+    "() (()) ( ) (:) (::) a(b)c",
+    "photo of (a man:1.2),\n(hat:0.8) ,\t(tab\there:1.1)",
+    "embedding:EasyNegative, a (embedding:bad-hands:1.2) embedding: embedding:,x,, b",
+    "3D Render Style, 3DRenderAF, a (very happy:1.21) person",
+    "word " * 75,
+    "word " * 76,
+    "word " * 74 + "twelve (hippopotamuses:1.5) more",
+    "word " * 73 + "donaudampfschifffahrtselektrizitätenhauptbetriebswerk after",
+    "word " * 70 + "donaudampfschiff after",
+    "(" + "word " * 160 + ":0.7) end",
+    "日本語の写真" * 20,
+    "crème (brûlée:1.5) naïve 😀",
+]
+
+
+def write_lines(name, cases):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")
+    print(name, len(cases))
+
+
+def later_tokenizer(tokenizer):
+    cases = [encode(tokenizer, text) for text in texts_and_tokenizer.texts + contractions]
+    write_lines("clip-tokenizer-4.36.json", cases)
+
+
+class Recorder:
+    """Stands in for a text encoder: keeps the ids it is given."""
+
+    dtype = torch.float32
+
+    def __call__(self, ids, output_hidden_states):
+        self.ids = ids[0].tolist()
+        state = torch.zeros(1, ids.shape[1], 1)
+        return type("Output", (tuple,), {"hidden_states": [state] * 3})((state, state))
+
+
+def trigger_word(load):
+    # The pipeline imports torchvision and does not use it.
+    sys.modules["torchvision"] = types.SimpleNamespace(transforms=None)
+    sys.modules["torchvision.transforms"] = None
+    sys.path.insert(0, str(sources / "PhotoMaker"))
+    from photomaker.pipeline import PhotoMakerStableDiffusionXLPipeline as pipeline
+
+    first, second = load(), load()
+    second.pad_token = "!"
+    for tokenizer in (first, second):
+        tokenizer.add_tokens(["img"], special_tokens=True)
+    encoders = Recorder(), Recorder()
+    this = types.SimpleNamespace(
+        tokenizer=first,
+        tokenizer_2=second,
+        text_encoder=encoders[0],
+        text_encoder_2=encoders[1],
+        trigger_word="img",
+        _execution_device="cpu",
+    )
+    cases = []
+    for index, prompt in enumerate(trigger_prompts):
+        photos = 1 + index % 4
+        _, _, mask = pipeline.encode_prompt_with_trigger_word(this, prompt, num_id_images=photos, device="cpu")
+        plain = first.encode(prompt, add_special_tokens=False)
+        plain.remove(first.convert_tokens_to_ids("img"))
+        cases.append(
+            {
+                "prompt": prompt,
+                "photos": photos,
+                "ids": encoders[0].ids,
+                "ids2": encoders[1].ids,
+                "classTokens": mask[0].nonzero().flatten().tolist(),
+                "textOnly": first.decode(plain, add_special_tokens=False),
+            }
+        )
+    write_lines("trigger-word.json", cases)
+
+
+def comfy(tokenizer_folder):
+    # Its memory management looks for a GPU; none of it takes part here.
+    for name in ("ops", "model_management", "clip_model"):
+        sys.modules[f"ldm_patched.modules.{name}"] = types.ModuleType(name)
+    sys.modules["ldm_patched.modules.model_management"].intermediate_device = lambda: "cpu"
+    sys.modules["ldm_patched.modules.clip_model"].CLIPTextModel = None
+    sys.modules["ldm_patched.modules.ops"].manual_cast = None
+    sys.path.insert(0, str(sources / "Fooocus"))
+    import ldm_patched.modules as modules
+
+    modules.model_management = sys.modules["ldm_patched.modules.model_management"]
+    modules.clip_model = sys.modules["ldm_patched.modules.clip_model"]
+    modules.ops = sys.modules["ldm_patched.modules.ops"]
+    from ldm_patched.modules.sd1_clip import ClipTokenWeightEncoder, SDTokenizer
+
+    def tokenizer(pad_with_end):
+        return SDTokenizer(tokenizer_folder, pad_with_end=pad_with_end, embedding_directory=[str(tokenizer_folder)])
+
+    cases = []
+    for index, prompt in enumerate(weighted_prompts):
+        pad_with_end = index % 2 == 0
+        windows = tokenizer(pad_with_end).tokenize_with_weights(prompt)
+        cases.append(
+            {
+                "prompt": prompt,
+                "padding": 49407 if pad_with_end else 0,
+                "windows": [
+                    {"ids": [token for token, _ in window], "weights": [weight for _, weight in window]}
+                    for window in windows
+                ],
+            }
+        )
+    write_lines("weighted-prompts.json", cases)
+
+    class Encoder(ClipTokenWeightEncoder):
+        special_tokens = {"start": 49406, "end": 49407, "pad": 0}
+
+        def encode(self, tokens):
+            self.tokens = tokens
+            self.states = torch.randn(len(tokens), 77, 5, generator=torch.Generator().manual_seed(7))
+            return self.states.clone(), None
+
+    encoder = Encoder()
+    prompt = "(" + "word " * 60 + ":1.37) (less:0.3) none " + "word " * 30 + "(negative:-1.7)"
+    weighted, _ = encoder.encode_token_weights(tokenizer(False).tokenize_with_weights(prompt))
+    assert len(encoder.tokens) == 3
+    tensors = {"states": encoder.states, "weighted": weighted, "empty_ids": torch.tensor(encoder.tokens[-1])}
+    fixtures.save_tensors(folder / "weighted-states.safetensors", tensors)
+    fixtures.write_json(folder / "weighted-states.json", {"prompt": prompt})
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        later_tokenizer(load_tokenizer(Path(name)))
+        trigger_word(lambda: load_tokenizer(Path(name)))
+        comfy(Path(name))
+    fixtures.write_json(
+        folder / "provenance-stages.json",
+        {
+            "command": "tools/reference/.venv/bin/python tools/reference/text_stages.py",
+            "packages": {"transformers": "4.36.2", "torch": torch.__version__},
+            "sources": {"TencentARC/PhotoMaker": "6ec44fc", "lllyasviel/Fooocus": "59f183a"},
+        },
+    )
