@@ -10,6 +10,8 @@ import { embedding, layerNorm, linear } from '../onnx/layers.ts';
 import type { Network, OnnxModel } from '../onnx/model.ts';
 import { add, argMax, equals, gather, reshape, slice } from '../onnx/ops.ts';
 import { writeModel } from '../onnx/write.ts';
+import { type LoraFile, openLoras, withLoras } from '../weights/lora.ts';
+import type { LoraTarget } from '../weights/lora-names.ts';
 import { openNetworkFiles } from '../weights/network-files.ts';
 import type { NetworkWeights, Weights } from '../weights/scope.ts';
 import { type ClipTextConfig, clipTextConfig } from './clip-config.ts';
@@ -28,6 +30,13 @@ export interface ClipTextShape {
   length: number;
 }
 
+/** Of files that may hold layers of several networks. */
+export interface ClipTextLoras {
+  files: readonly LoraFile[];
+  /** Which of the text encoders of a Stable Diffusion this one is. */
+  target: Exclude<LoraTarget, 'unet'>;
+}
+
 export interface ClipText {
   config: ClipTextConfig;
   weights: NetworkWeights;
@@ -38,10 +47,21 @@ export interface ClipText {
  *
  * @param folder holds `config.json` and `model.safetensors`: `<repository>/text_encoder`
  */
-export function clipTextNetwork(folder: string, shape: ClipTextShape, outputs: readonly ClipTextOutput[]): Network {
+export function clipTextNetwork(
+  folder: string,
+  shape: ClipTextShape,
+  outputs: readonly ClipTextOutput[],
+  loras?: ClipTextLoras,
+): Network {
+  const size = `batch ${shape.batch}, ${shape.length} tokens, ${outputs.join(' ')}`;
+  const added = (loras?.files ?? []).map(({ file, scale }) => `, lora ×${scale} of ${file}`);
   return {
-    key: `clip-text, batch ${shape.batch}, ${shape.length} tokens, ${outputs.join(' ')}, of ${folder}`,
-    build: async () => clipTextModel(await openClipText(folder), shape, outputs),
+    key: `clip-text, ${size}, of ${folder}${added.join('')}`,
+    async build() {
+      const { config, weights } = await openClipText(folder);
+      const opened = loras ? await openLoras(loras.files, loras.target) : [];
+      return clipTextModel({ config, weights: withLoras(weights, opened) }, shape, outputs);
+    },
   };
 }
 

@@ -2,10 +2,9 @@
  * Parity cases: folders that hold what a reference implementation computed, and what it was given, so that anybody can
  * check a number of Darkroom's. `darkroom parity --help` tells the format.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { InputError } from '../base/errors.ts';
 import type { Settings } from '../base/settings.ts';
+import { readCaseJson } from './case-json.ts';
 import { compareTensors, type OutputError } from './compare.ts';
 import { type NetworkCase, readNetworkCase, runNetworkCase } from './network-case.ts';
 import { runSchedulerCase } from './scheduler-case.ts';
@@ -50,27 +49,6 @@ export function withinTolerance({ relL2 }: OutputError, tolerance: number): bool
 /** For tests: the case, as far as it is about a network. */
 export async function openNetworkCase(folder: string): Promise<NetworkCase> {
   return readNetworkCase(await readCaseJson(folder));
-}
-
-async function readCaseJson(folder: string): Promise<Record<string, unknown>> {
-  const text = await readFile(join(folder, 'case.json'), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    const reason = error.code === 'ENOENT' ? 'there is no case.json in it' : `case.json cannot be read (${error.code})`;
-    throw new InputError(`It is no case: ${reason}.`);
-  });
-  return parsePythonJson(text);
-}
-
-/** Python writes infinities as bare words, and the configuration of a scheduler may hold one. */
-function parsePythonJson(text: string): Record<string, unknown> {
-  const quoted = text.replace(/"(?:[^"\\]|\\.)*"|Infinity/g, (found) => (found === 'Infinity' ? '1e999' : found));
-  let json: unknown;
-  try {
-    json = JSON.parse(quoted);
-  } catch (error) {
-    throw new InputError(`Its case.json is not JSON: ${(error as Error).message}.`);
-  }
-  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
-  throw new InputError('Its case.json does not hold an object.');
 }
 
 function toleranceOf(json: Record<string, unknown>): number | undefined {

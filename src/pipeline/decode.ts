@@ -4,6 +4,7 @@ import { float32, type Tensor } from '../math/tensor.ts';
 import { vaeDecoderNetwork } from '../networks/vae-decoder.ts';
 import type { Residency } from '../runtime/residency.ts';
 import { tensorToPicture } from './picture.ts';
+import { decodeTiled, needsTiles, type Tiling } from './tiled-decode.ts';
 
 /**
  * Decodes latents one picture at a time: the decoder's memory grows with the batch, its speed does not.
@@ -11,21 +12,30 @@ import { tensorToPicture } from './picture.ts';
  * @param folder of a Stable Diffusion repository
  * @param latents [n, 4, H/8, W/8], scaled as the UNet sees them
  * @param scalingFactor of the autoencoder: 0.18215 for Stable Diffusion 1.5
+ * @param tiling for pictures larger than a tile; without it every picture is decoded as a whole
  */
 export async function* decodePictures(
   residency: Residency,
   folder: string,
   latents: Tensor<'float32'>,
   scalingFactor: number,
+  tiling?: Tiling,
 ): AsyncGenerator<RgbImage> {
   const [pictures, channels, height, width] = latents.dims as [number, number, number, number];
   const size = channels * height * width;
-  const decoder = vaeDecoderNetwork(join(folder, 'vae'), { batch: 1, height, width });
+  const decode = (part: Tensor<'float32'>): Promise<Tensor<'float32'>> => {
+    const [, , rows, columns] = part.dims as [number, number, number, number];
+    const decoder = vaeDecoderNetwork(join(folder, 'vae'), { batch: 1, height: rows, width: columns });
+    return residency.use(decoder, async (session) => {
+      const { sample } = await session.run({ latents: part });
+      return sample as Tensor<'float32'>;
+    });
+  };
   for (let picture = 0; picture < pictures; picture++) {
     const scaled = latents.data.slice(picture * size, (picture + 1) * size).map((value) => value / scalingFactor);
-    const decoded = await residency.use(decoder, (session) =>
-      session.run({ latents: float32([1, channels, height, width], scaled) }),
+    const whole = float32([1, channels, height, width], scaled);
+    yield tensorToPicture(
+      tiling && needsTiles(whole, tiling) ? await decodeTiled(whole, tiling, decode) : await decode(whole),
     );
-    yield tensorToPicture(decoded.sample as Tensor<'float32'>);
   }
 }

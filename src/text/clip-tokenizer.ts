@@ -57,7 +57,8 @@ const specialTokens = [
  * The reference ignores case. After the normalization that concerns two characters: the long s is an s, and the iota below
  * (U+0345) is neither a letter nor, being a small form of one, anything else, so that it falls away.
  */
-const words = /<\|startoftext\|>|<\|endoftext\|>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}\u0345]+/gu;
+const words =
+  /<\|startoftext\|>|<\|endoftext\|>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|(?:(?!\u0345)[^\s\p{L}\p{N}])+/gu;
 
 /** Spells tokens out, as `CLIPTokenizer.decode` does with its clean-up of spaces. */
 export function decodeTokens(tokens: readonly number[]): string {

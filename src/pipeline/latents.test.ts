@@ -1,0 +1,33 @@
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { expectClose } from '../../test/support/expect-close.ts';
+import type { Tensor } from '../math/tensor.ts';
+import { readTensors } from '../parity/network-case.ts';
+import { latentsFromMoments, startFromPicture } from './latents.ts';
+
+const recorded = (await readTensors(
+  fileURLToPath(new URL('../../test/fixtures/latents/latents.safetensors', import.meta.url)),
+)) as Record<'moments' | 'noise' | 'sample' | 'mode' | 'latent' | 'start' | 'start_greatest', Tensor<'float32'>>;
+
+// Each value is rounded to float32 once here, and after every operation in torch.
+const tolerance = { relL2: 2e-7 };
+
+test('latents are drawn from the moments as by diffusers, within its limits of the variance', () => {
+  const drawn = latentsFromMoments(recorded.moments, recorded.noise.data, 1);
+  expect(drawn.dims).toEqual([2, 4, 3, 5]);
+  expectClose(drawn.data, recorded.sample.data, tolerance);
+});
+
+test('without noise latents are the mean, times the scaling factor', () => {
+  expect(latentsFromMoments(recorded.moments, undefined, 1)).toEqual(recorded.mode);
+  const scaled = latentsFromMoments(recorded.moments, undefined, 0.25);
+  expect(scaled.data).toEqual(recorded.mode.data.map((value) => value / 4));
+});
+
+test('image-to-image starts as in ComfyUI, with more noise at the greatest sigma', () => {
+  const { latent, noise, start, start_greatest } = recorded;
+  expectClose(startFromPicture(latent.data, noise.data, 2.760077, 14.614641), start.data, tolerance);
+  for (const greatest of [14.614641, 14.6]) {
+    expectClose(startFromPicture(latent.data, noise.data, 14.614643, greatest), start_greatest.data, tolerance);
+  }
+});
