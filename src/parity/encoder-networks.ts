@@ -11,13 +11,21 @@ import { vaeDecoderConfig, vaeEncoderConfig } from '../networks/vae-config.ts';
 import { vaeDecoderModel } from '../networks/vae-decoder.ts';
 import { vaeEncoderModel } from '../networks/vae-encoder.ts';
 import { openWeights } from '../weights/scope.ts';
+import { withCaseLoras } from './case-loras.ts';
 import { type CaseFiles, type CaseNetwork, inputDims, refuseOptions, type Tensors } from './network.ts';
 
 export const encoderNetworks: Readonly<Record<string, CaseNetwork>> = {
   async 'clip-text'(files) {
     const [batch, length] = inputDims(files.inputs, 'input_ids', 2) as [number, number];
-    const outputs = knownOutputs<ClipTextOutput>(files, ['last_hidden_state', 'pooler_output', 'text_embeds']);
-    const weights = await openWeights(files.weights);
+    const outputs = knownOutputs<ClipTextOutput>(
+      files,
+      ['last_hidden_state', 'pooler_output', 'text_embeds'],
+      ['loras'],
+    );
+    const plain = await openWeights(files.weights);
+    // Of SDXL's two text encoders, which one LoRA may both have parts for, only the second has a projection.
+    const target = plain.has('text_projection.weight') ? 'textEncoder2' : 'textEncoder';
+    const weights = await withCaseLoras(files, plain, target);
     const config = clipTextConfig(files.config, weights);
     return { model: clipTextModel({ config, weights }, { batch, length }, outputs) };
   },
@@ -82,8 +90,12 @@ function asReference(results: Tensors): Tensors {
 }
 
 /** The expected outputs, of which these and the hidden states can be computed. */
-function knownOutputs<Output extends string>(files: CaseFiles, names: readonly Output[]): Output[] {
-  refuseOptions(files, []);
+function knownOutputs<Output extends string>(
+  files: CaseFiles,
+  names: readonly Output[],
+  options: readonly string[] = [],
+): Output[] {
+  refuseOptions(files, options);
   const unknown = files.outputs.filter((output) => !names.includes(output as Output) && !isHiddenState(output));
   if (unknown.length === 0) return files.outputs as Output[];
   throw new InputError(`It expects ${unknown.join(', ')}; this network has ${names.join(', ')} and hidden_states.N.`);

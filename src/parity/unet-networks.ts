@@ -5,9 +5,9 @@ import { type Controlnet, controlnetModel } from '../networks/controlnet.ts';
 import { type MotionVersion, motionConfig, motionUnetModel, motionVersions } from '../networks/motion-unet.ts';
 import { type Unet, type UnetExtras, unetModel } from '../networks/unet.ts';
 import { controlnetConfig, unetConfig } from '../networks/unet-config.ts';
-import { type LoraFile, openLoras, withLoras } from '../weights/lora.ts';
 import { readConfig } from '../weights/network-files.ts';
 import { type NetworkWeights, openWeights } from '../weights/scope.ts';
+import { withCaseLoras } from './case-loras.ts';
 import { type CaseFiles, type CaseNetwork, inputDims, refuseOptions, type Tensors } from './network.ts';
 
 interface Entry {
@@ -79,9 +79,7 @@ export const unetNetworks: Readonly<Record<string, CaseNetwork>> = {
 };
 
 async function openNet(files: CaseFiles, weights: NetworkWeights): Promise<Unet> {
-  const entries = (files.options.loras ?? []) as LoraFile[];
-  const loras = entries.map(({ file, scale }) => ({ file: files.pathOf(file), scale }));
-  return { config: unetConfig(files.config, weights), weights: withLoras(weights, await openLoras(loras, 'unet')) };
+  return { config: unetConfig(files.config, weights), weights: await withCaseLoras(files, weights, 'unet') };
 }
 
 async function openControl(files: CaseFiles, paths: readonly string[], json: unknown): Promise<Controlnet> {

@@ -1,0 +1,23 @@
+import { InputError } from '../base/errors.ts';
+import { openLoras, withLoras } from '../weights/lora.ts';
+import type { LoraTarget } from '../weights/lora-names.ts';
+import type { NetworkWeights } from '../weights/scope.ts';
+import type { CaseFiles } from './network.ts';
+
+/** The network's weights with the LoRAs of the case's option `loras`: a list of `{"file", "scale"}`. */
+export async function withCaseLoras(
+  { options, pathOf }: CaseFiles,
+  weights: NetworkWeights,
+  target: LoraTarget,
+): Promise<NetworkWeights> {
+  const { loras = [] } = options;
+  if (!Array.isArray(loras)) throw new InputError('Its option "loras" is not a list.');
+  const files = loras.map((entry: { file?: unknown; scale?: unknown }) => {
+    const { file, scale = 1 } = entry;
+    if (typeof file !== 'string' || typeof scale !== 'number') {
+      throw new InputError('Its option "loras" has an entry that is not {"file": a path, "scale": a number}.');
+    }
+    return { file: pathOf(file), scale };
+  });
+  return withLoras(weights, await openLoras(files, target));
+}
