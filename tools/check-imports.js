@@ -18,6 +18,7 @@ const walls = {
   schedulers: ['math', 'base', 'type:catalog'],
   text: ['math', 'base'],
   pipeline: ['networks', 'runtime', 'schedulers', 'text', 'weights', 'onnx', 'math', 'base', 'type:catalog'],
+  parity: ['networks', 'runtime', 'schedulers', 'weights', 'onnx', 'math', 'base'],
   annotators: ['networks', 'runtime', 'weights', 'math', 'base', 'type:catalog'],
   models: ['pipeline', 'annotators', 'networks', 'runtime', 'schedulers', 'text', 'weights', 'math', 'base', 'catalog'],
   catalog: ['base', 'ajv', 'type:*'],
@@ -26,7 +27,7 @@ const walls = {
   storage: ['base', 'undici', 'ipaddr.js'],
   predictions: ['database', 'storage', 'catalog', 'base', 'type:worker', 'worker', 'kysely', 'pg-boss'],
   server: ['predictions', 'storage', 'catalog', 'base', 'fastify', 'typebox'],
-  cli: ['server', 'worker', 'predictions', 'storage', 'database', 'catalog', 'base'],
+  cli: ['server', 'worker', 'predictions', 'storage', 'database', 'catalog', 'parity', 'base'],
 };
 
 const faults = [];

@@ -8,6 +8,7 @@ const commands: Record<string, { summary: string; load(): Promise<{ default: Com
   worker: { summary: 'run predictions for a server on another machine or process', load: () => import('./worker.ts') },
   predict: { summary: 'run one prediction here, without a server', load: () => import('./predict.ts') },
   models: { summary: 'list the models, or the inputs of one', load: () => import('./models.ts') },
+  parity: { summary: "check numbers against a reference's", load: () => import('./parity.ts') },
 };
 
 const overview = `Darkroom runs image models on this machine and speaks Replicate's HTTP API.

@@ -7,7 +7,7 @@ import { expectClose } from '../../test/support/expect-close.ts';
 import { type RgbImage, readImage } from '../base/image.ts';
 import type { InputOf } from '../catalog/fields.ts';
 import type { PredictContext } from '../catalog/model.ts';
-import { readTensors } from '../parity/network-case.ts';
+import { readTensors } from '../parity/case-tensors.ts';
 import { createResidency, type Residency } from '../runtime/residency.ts';
 import controlnet from './controlnet.ts';
 

@@ -35,9 +35,12 @@ export interface ClipVisionConfig extends ClipLayersConfig {
   projectionWidth?: number;
 }
 
-/** @param w holds `text_model`, and `text_projection` or not */
+/**
+ * @param json of the encoder, or of a network that holds it as `text_config`
+ * @param w holds `text_model`, and `text_projection` or not
+ */
 export function clipTextConfig(json: unknown, w: Weights): ClipTextConfig {
-  const options = asOptions(json);
+  const options = ownOptions(json, 'text_config');
   const model = w.at('text_model');
   const [vocabulary, width] = model.shape('embeddings.token_embedding.weight') as [number, number];
   return {
@@ -54,8 +57,7 @@ export function clipTextConfig(json: unknown, w: Weights): ClipTextConfig {
  * @param w holds the encoder under the name `tower`, and `visual_projection` or not
  */
 export function clipVisionConfig(json: unknown, w: Weights, tower: string): ClipVisionConfig {
-  const outer = asOptions(json);
-  const options = outer.vision_config === undefined ? outer : asOptions(outer.vision_config);
+  const options = ownOptions(json, 'vision_config');
   const model = w.at(tower);
   const [width, channels, patch] = model.shape('embeddings.patch_embedding.weight') as [number, number, number];
   const [positions] = model.shape('embeddings.position_embedding.weight') as [number];
@@ -70,6 +72,11 @@ export function clipVisionConfig(json: unknown, w: Weights, tower: string): Clip
     patch,
     ...(w.has('visual_projection.weight') && { projectionWidth: w.shape('visual_projection.weight')[0]! }),
   };
+}
+
+function ownOptions(json: unknown, part: string): Options {
+  const options = asOptions(json);
+  return options[part] === undefined ? options : asOptions(options[part]);
 }
 
 function layersConfig(options: Options, model: Weights, width: number, defaultHeads: number): ClipLayersConfig {
@@ -88,5 +95,6 @@ function layersConfig(options: Options, model: Weights, width: number, defaultHe
 /** 2 is a slip of the first published files; the reference knows it and looks for the largest token, as before 4.31. */
 function pooledToken(endToken: unknown): ClipTextConfig['pooledToken'] {
   if (endToken === 2) return 'largest';
+  if (endToken === 0) return 0;
   return asCount(endToken ?? 49407, 'eos_token_id');
 }

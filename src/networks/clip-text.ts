@@ -101,11 +101,17 @@ export function clipTextModel(
     (name) =>
       // Files written by old versions of the reference carry the numbers 0 to 76 along.
       name === 'text_model.embeddings.position_ids' ||
+      isOfVisionEncoder(name) ||
       isOfLaterLayer(name, count) ||
       (!normed && name.startsWith('text_model.final_layer_norm.')) ||
       (!outputs.includes('text_embeds') && name === 'text_projection.weight'),
   );
   return writeModel(g);
+}
+
+/** The files of whole CLIP models hold both encoders. */
+function isOfVisionEncoder(name: string): boolean {
+  return name.startsWith('vision_model.') || name === 'visual_projection.weight' || name === 'logit_scale';
 }
 
 /** int [B, T] -> [B*T, width] */

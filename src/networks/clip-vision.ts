@@ -75,11 +75,17 @@ export function clipVisionModel(
   weights.finish(
     (name) =>
       isPositionIds(name) ||
+      isOfTextEncoder(name) ||
       isOfLaterLayer(name, count) ||
       (!pooled && name.startsWith('vision_model.post_layernorm.')) ||
       (!projected && name === 'visual_projection.weight'),
   );
   return writeModel(g);
+}
+
+/** The files of whole CLIP models hold both encoders. */
+function isOfTextEncoder(name: string): boolean {
+  return name.startsWith('text_model.') || name === 'text_projection.weight' || name === 'logit_scale';
 }
 
 /** The shape of the pictures that the tower takes. */

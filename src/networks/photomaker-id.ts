@@ -13,6 +13,7 @@ import { writeModel } from '../onnx/write.ts';
 import { type NetworkWeights, openWeights, type Weights } from '../weights/scope.ts';
 import { type ClipVisionConfig, clipVisionConfig } from './clip-config.ts';
 import { clipVisionPool, clipVisionStates, isPositionIds, pixelDims } from './clip-vision.ts';
+import { asOptions } from './config-options.ts';
 
 export interface PhotomakerIdConfig {
   vision: ClipVisionConfig;
@@ -31,7 +32,7 @@ export interface PhotomakerId {
   weights: NetworkWeights;
 }
 
-/** The vision encoder of the published file, which comes without a configuration. */
+/** The vision encoder as the reference makes it; the published file comes without a configuration. */
 const published = { num_attention_heads: 16 };
 
 /**
@@ -46,15 +47,16 @@ export function photomakerIdNetwork(file: string, shape: PhotomakerIdShape): Net
     key: `photomaker-id, ${shape.photos} photos, ${shape.textLength} tokens, of ${file}`,
     build: async () => {
       const weights = await openWeights([file]);
-      return photomakerIdModel({ config: photomakerIdConfig(published, weights), weights }, shape);
+      return photomakerIdModel({ config: photomakerIdConfig({}, weights), weights }, shape);
     },
   };
 }
 
+/** @param json what differs from the published vision encoder */
 export function photomakerIdConfig(json: unknown, weights: Weights): PhotomakerIdConfig {
   const w = identityEncoder(weights);
   return {
-    vision: clipVisionConfig(json, w, 'vision_model'),
+    vision: clipVisionConfig({ ...published, ...asOptions(json) }, w, 'vision_model'),
     projectionWidths: [w.shape('visual_projection.weight')[0]!, w.shape('visual_projection_2.weight')[0]!],
   };
 }

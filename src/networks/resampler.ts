@@ -54,22 +54,24 @@ export function resamplerNetwork(file: string, shape: ResamplerShape): Network {
 }
 
 /**
- * @param json the arguments that the reference was made with, of which `dim_head` alone is not in the weights; the
- * published file comes with none
+ * @param json the arguments that the reference was made with, of which `dim_head` or `heads` alone is not in the weights;
+ * the published file comes with none
  */
 export function resamplerConfig(json: unknown, weights: Weights): ResamplerConfig {
-  const headWidth = asCount(asOptions(json).dim_head ?? 64, 'dim_head');
+  const options = asOptions(json);
   const w = projection(weights);
   const [, queries, width] = w.shape('latents') as [number, number, number];
   const attentionWidth = w.shape('layers.0.0.to_q.weight')[0]!;
-  if (attentionWidth % headWidth !== 0) {
-    throw new WeightError(`A resampler of width ${attentionWidth} cannot have heads of width ${headWidth} (dim_head).`);
+  const headWidth = asCount(options.dim_head ?? 64, 'dim_head');
+  const heads = options.heads === undefined ? attentionWidth / headWidth : asCount(options.heads, 'heads');
+  if (!Number.isInteger(heads) || attentionWidth % heads !== 0) {
+    throw new WeightError(`A resampler of width ${attentionWidth} cannot be cut into heads of one width (dim_head).`);
   }
   return {
     inWidth: w.shape('proj_in.weight')[1]!,
     width,
     attentionWidth,
-    heads: attentionWidth / headWidth,
+    heads,
     mlpWidth: w.shape('layers.0.1.1.weight')[0]!,
     layers: countOf((index) => w.has(`layers.${index}.0.to_q.weight`)),
     queries,

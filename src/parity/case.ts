@@ -17,7 +17,7 @@ export interface CaseReport {
   errors: OutputError[];
 }
 
-/** What is expected of a sampler where its case does not say; a network's case always does. */
+/** What is expected of a sampler where its case does not say. */
 const schedulerTolerance = 1e-5;
 
 /**

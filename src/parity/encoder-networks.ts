@@ -22,7 +22,7 @@ export const encoderNetworks: Readonly<Record<string, CaseNetwork>> = {
       ['last_hidden_state', 'pooler_output', 'text_embeds'],
       ['loras'],
     );
-    const plain = await openWeights(files.weights);
+    const plain = await openWeights(files.weights, textEncoderOf(files));
     // Of SDXL's two text encoders, which one LoRA may both have parts for, only the second has a projection.
     const target = plain.has('text_projection.weight') ? 'textEncoder2' : 'textEncoder';
     const weights = await withCaseLoras(files, plain, target);
@@ -58,7 +58,9 @@ export const encoderNetworks: Readonly<Record<string, CaseNetwork>> = {
     refuseOptions(files, []);
     const [batch, length] = inputDims(files.inputs, 'embeds', 3) as [number, number];
     const weights = await openWeights(files.weights);
-    return { model: resamplerModel({ config: resamplerConfig(files.config, weights), weights }, { batch, length }) };
+    return {
+      model: resamplerModel({ config: resamplerConfig(files.config ?? {}, weights), weights }, { batch, length }),
+    };
   },
 
   async 'photomaker-id'(files) {
@@ -66,7 +68,7 @@ export const encoderNetworks: Readonly<Record<string, CaseNetwork>> = {
     const [, photos] = inputDims(files.inputs, 'id_pixel_values', 5) as [number, number];
     const [, textLength] = inputDims(files.inputs, 'prompt_embeds', 3) as [number, number];
     const weights = await openWeights(files.weights);
-    const config = photomakerIdConfig(files.config, weights);
+    const config = photomakerIdConfig(files.config ?? {}, weights);
     return { model: photomakerIdModel({ config, weights }, { photos, textLength }) };
   },
 
@@ -78,6 +80,13 @@ export const encoderNetworks: Readonly<Record<string, CaseNetwork>> = {
     return { model: safetyCheckerModel({ config, weights }, { batch }), finish: asReference };
   },
 };
+
+/** Which of a checkpoint's text encoders a case is about: Stable Diffusion XL has two, the second with a projection. */
+function textEncoderOf({ config, outputs }: CaseFiles): 'textEncoder' | 'textEncoder2' {
+  const [architecture] = (config as { architectures?: unknown[] } | undefined)?.architectures ?? [];
+  const projects = architecture === 'CLIPTextModelWithProjection' || outputs.includes('text_embeds');
+  return projects ? 'textEncoder2' : 'textEncoder';
+}
 
 function asReference(results: Tensors): Tensors {
   const verdicts = judgeSafety(results as unknown as Cosines);

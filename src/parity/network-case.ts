@@ -9,8 +9,7 @@ import type { Tensor } from '../math/tensor.ts';
 import type { ControlnetConfig } from '../networks/unet-config.ts';
 import { openSession } from '../runtime/session.ts';
 import { readConfig } from '../weights/network-files.ts';
-import { readTensor } from '../weights/read-tensor.ts';
-import { readSafetensors } from '../weights/safetensors.ts';
+import { readTensors } from './case-tensors.ts';
 import { encoderNetworks } from './encoder-networks.ts';
 import type { BuiltNetwork, CaseFiles, CaseNetwork, Tensors } from './network.ts';
 import { unetNetworks } from './unet-networks.ts';
@@ -37,6 +36,9 @@ export interface CaseResult {
   expected: Tensors;
 }
 
+/** Where a case does not say. */
+const usualTolerance = 1e-4;
+
 const networks: Readonly<Record<string, CaseNetwork>> = { ...encoderNetworks, ...unetNetworks };
 
 export async function runNetworkCase(
@@ -53,7 +55,7 @@ export async function runNetworkCase(
   const recorded = await readTensors(join(folder, found.inputs));
   const inputs = changes.inputs?.(recorded) ?? recorded;
   const files: CaseFiles = {
-    config: found.config === undefined ? {} : await readConfig(join(folder, found.config)),
+    config: found.config === undefined ? undefined : await readConfig(join(folder, found.config)),
     weights: found.weights.map((file) => join(folder, file)),
     pathOf: (file) => join(folder, file),
     options: found.options,
@@ -85,15 +87,10 @@ function checkShape(name: string, actual: Tensor | undefined, expected: Tensor):
   }
 }
 
-export async function readTensors(path: string): Promise<Tensors> {
-  const { tensors } = await readSafetensors(path);
-  const read = [...tensors].map(async ([name, tensor]) => [name, await readTensor(tensor)] as const);
-  return Object.fromEntries(await Promise.all(read));
-}
-
 /** @throws InputError naming the entry that is missing or of another kind than the format says */
 export function readNetworkCase(json: Readonly<Record<string, unknown>>): NetworkCase {
-  const { config, weights, options = {}, tolerance } = json;
+  const { config, options = {}, tolerance = { relL2: usualTolerance } } = json;
+  const weights = typeof json.weights === 'string' ? [json.weights] : json.weights;
   const text = (key: string): string => {
     if (typeof json[key] !== 'string')
       throw new InputError(`Its "${key}" is ${JSON.stringify(json[key])}, not a text.`);
@@ -105,7 +102,7 @@ export function readNetworkCase(json: Readonly<Record<string, unknown>>): Networ
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new InputError('Its "options" is not an object.');
   }
-  const relL2 = (tolerance as { relL2?: unknown } | undefined)?.relL2;
+  const relL2 = (tolerance as { relL2?: unknown } | null)?.relL2;
   if (typeof relL2 !== 'number' || !(relL2 > 0)) throw new InputError('Its "tolerance" is not {"relL2": a number}.');
   return {
     network: text('network'),

@@ -7,7 +7,7 @@ export type Tensors = Readonly<Record<string, Tensor>>;
 
 /** What a case says about its network. */
 export interface CaseFiles {
-  /** The parsed `config.json`. */
+  /** The parsed `config.json`; `undefined` where the case has none. */
   config: unknown;
   weights: readonly string[];
   /** Of a file that the options name. */

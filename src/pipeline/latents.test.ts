@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { expectClose } from '../../test/support/expect-close.ts';
 import type { Tensor } from '../math/tensor.ts';
-import { readTensors } from '../parity/network-case.ts';
+import { readTensors } from '../parity/case-tensors.ts';
 import { latentsFromMoments, startFromPicture } from './latents.ts';
 
 const recorded = (await readTensors(

@@ -4,7 +4,7 @@ import { expectClose } from '../../test/support/expect-close.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
 import { vaeDecoderConfig } from '../networks/vae-config.ts';
 import { vaeDecoderModel } from '../networks/vae-decoder.ts';
-import { readTensors } from '../parity/network-case.ts';
+import { readTensors } from '../parity/case-tensors.ts';
 import { openSession } from '../runtime/session.ts';
 import { readConfig } from '../weights/network-files.ts';
 import { openWeights } from '../weights/scope.ts';

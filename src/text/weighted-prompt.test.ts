@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../base/errors.ts';
 import type { Tensor } from '../math/tensor.ts';
-import { readTensors } from '../parity/network-case.ts';
+import { readTensors } from '../parity/case-tensors.ts';
 import type { Padding } from './clip-tokenizer.ts';
 import { parseWeights } from './prompt-weights.ts';
 import { emptyWindow, hasWeights, tokenizeWeighted, weightStates } from './weighted-prompt.ts';

@@ -16,6 +16,7 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from safetensors.torch import load_file  # noqa: E402
 from transformers import (  # noqa: E402
     CLIPConfig,
+    CLIPModel,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
@@ -44,6 +45,12 @@ def config_of(model, **changes):
 
 def states_of(output):
     return {f"hidden_states.{index}": state for index, state in enumerate(output.hidden_states)}
+
+
+def use_file(name, file):
+    """Makes a case take its weights from another file than the one that write_case names."""
+    path = folder / name / "case.json"
+    write_json(path, {**json.loads(path.read_text()), "weights": [file]})
 
 
 def text_ids(seed, batch, length):
@@ -96,6 +103,49 @@ def clip_text():
     weights = {key: value.half() for key, value in model.state_dict().items()}
     name = "clip-text-projection"
     write_case(name, "clip-text", config_of(model), {"input_ids": ids}, expected, 130, weights)
+    # The same in the layout of Stable Diffusion XL's single file, beside the first encoder.
+    name = "clip-text-checkpoint"
+    config = config_of(model, architectures=["CLIPTextModelWithProjection"])
+    expected = {"hidden_states.3": expected["hidden_states.3"], "text_embeds": expected["text_embeds"]}
+    checkpoint = {f"conditioner.embedders.1.model.{key}": value for key, value in open_clip_names(weights).items()}
+    checkpoint["conditioner.embedders.0.transformer.text_model.final_layer_norm.bias"] = torch.zeros(2)
+    write_case(name, "clip-text", config, {"input_ids": ids}, expected, 130, checkpoint)
+
+
+def open_clip_names(weights):
+    """The opposite of what huggingface/diffusers 0.24.0 does in `convert_open_clip_checkpoint`."""
+    result = {
+        "positional_embedding": weights["text_model.embeddings.position_embedding.weight"],
+        "token_embedding.weight": weights["text_model.embeddings.token_embedding.weight"],
+        "text_projection": weights["text_projection.weight"].T,
+        "logit_scale": torch.tensor(4.6),
+    }
+    for kind in ("weight", "bias"):
+        result[f"ln_final.{kind}"] = weights[f"text_model.final_layer_norm.{kind}"]
+        for index in range(text_sizes["num_hidden_layers"]):
+            layer, block = f"text_model.encoder.layers.{index}", f"transformer.resblocks.{index}"
+            parts = [weights[f"{layer}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            result[f"{block}.attn.in_proj_{kind}"] = torch.cat(parts)
+            result[f"{block}.attn.out_proj.{kind}"] = weights[f"{layer}.self_attn.out_proj.{kind}"]
+            for new, old in {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj"}.items():
+                result[f"{block}.{old}.{kind}"] = weights[f"{layer}.{new}.{kind}"]
+    return result
+
+
+def whole_clip():
+    """One file of a whole CLIP model, as openai/clip-vit-large-patch14 publishes it, for each of its encoders."""
+    text = dict(**text_sizes, projection_dim=24, eos_token_id=599)
+    vision = dict(**vision_sizes, image_size=30, patch_size=6, projection_dim=24)
+    model = randomize(CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=24)), 230)
+    config = json.loads(model.config.to_json_string(use_diff=False))
+    ids = text_ids(231, 2, 16)
+    pixels = torch.randn(2, 3, 30, 30, generator=torch.Generator().manual_seed(232))
+    with torch.no_grad():
+        embeds = {"text_embeds": model.get_text_features(ids)}
+        write_case("clip-whole-text", "clip-text", config, {"input_ids": ids}, embeds, 230, model.state_dict())
+        embeds = {"image_embeds": model.get_image_features(pixels)}
+    name = "clip-whole-vision"
+    write_case(name, "clip-vision", config, {"pixel_values": pixels}, embeds, 230, weights_from="clip-whole-text")
 
 
 def run_vision(model, pixels, outputs):
@@ -188,6 +238,12 @@ def resampler():
     with torch.no_grad():
         expected = {"tokens": model(embeds)}
     write_case("resampler-alone", "resampler", arguments, {"embeds": embeds}, expected, 190, model.state_dict())
+    # As published: a map of maps, saved by PyTorch.
+    name = "resampler-bin"
+    write_case(name, "resampler", arguments, {"embeds": embeds}, expected, 190, weights_from="resampler-alone")
+    adapter = {"1.to_k_ip.weight": torch.zeros(4, 28)}
+    torch.save({"image_proj": model.state_dict(), "ip_adapter": adapter}, folder / name / "ip-adapter.bin")
+    use_file(name, "ip-adapter.bin")
 
 
 def photomaker():
@@ -223,6 +279,14 @@ def photomaker():
     # A prompt so long that only two of four copies are in the window; then one of which none is.
     case("photomaker-id-cut", 4, [75, 76])
     case("photomaker-id-cut-off", 1, [])
+
+    # As published: half floats in a map of maps, saved by PyTorch.
+    rounded(model, torch.float16)
+    case("photomaker-id-bin", 2, [40, 41])
+    half = {key: model.state_dict()[key].half() for key in weights}
+    lora = {"unet.down_blocks.1.attentions.0.proj_in.lora.down.weight": torch.zeros(2, 4)}
+    torch.save({"id_encoder": half, "lora_weights": lora}, folder / "photomaker-id-bin" / "photomaker-v1.bin")
+    use_file("photomaker-id-bin", "photomaker-v1.bin")
 
 
 def safety_checker():
@@ -260,6 +324,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     clip_text()
     clip_vision()
+    whole_clip()
     vae_encoder()
     tiled_decode()
     resampler()
