@@ -32,6 +32,21 @@ def source(project, path):
     return module
 
 
+def repair_baddbmm():
+    """
+    Attention in diffusers multiplies memory that nobody has written by zero, and for small matrices on a CPU PyTorch 1.13
+    really does so: NaN stays NaN, now and then. Call it before a network runs.
+    """
+    import torch
+
+    original = torch.baddbmm
+
+    def baddbmm(addend, a, b, *, beta=1, alpha=1):
+        return original(addend, a, b, beta=beta, alpha=alpha) if beta else alpha * torch.bmm(a, b)
+
+    torch.baddbmm = baddbmm
+
+
 def write_json(path, value, indent=2):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")

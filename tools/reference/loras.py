@@ -208,7 +208,7 @@ def unets():
     make = Maker(430, alphas=False).make
     layers = {name: make(layer) for name, layer in layers_of(sdxl, is_attention)}
     tensors = named(layers, processor, {"down": "_lora.down.weight", "up": "_lora.up.weight"})
-    unet_case("lora-processors", "unet-sdxl", sdxl_inputs, layers, tensors, 0.4, through_loader=True)
+    unet_case("lora-processors", "unet-sdxl", sdxl_inputs, layers, tensors, 0.6, through_loader=True)
 
     # With middle kernels, which diffusers does not read, and on the convolutions outside the blocks.
     make = Maker(440).make

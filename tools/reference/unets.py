@@ -11,11 +11,10 @@ import sys
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 
-from fixtures import randomize, save_tensors, write_json
+from fixtures import randomize, repair_baddbmm, save_tensors, write_json
 from networks import folder, model_config, sd15_unet, write_case
 
-# Attention multiplies what `torch.empty` found in memory by zero, and on a CPU PyTorch 1.13 leaves NaN there as it is.
-torch.empty = torch.zeros
+repair_baddbmm()
 
 sdxl_unet = dict(
     sample_size=16,
