@@ -28,6 +28,23 @@ export function floatToHalf(value: number): number {
   return units < 1024 ? sign | units : sign | (((exponent + 15) << 10) + (units - 1024));
 }
 
+let everyHalf: Float32Array | undefined;
+
+/** Many at once: a table of all 65,536 halves is ten times as fast as computing each. */
+export function halvesToFloats(bits: Uint16Array): Float32Array<ArrayBuffer> {
+  everyHalf ??= Float32Array.from({ length: 1 << 16 }, (_, half) => halfToFloat(half));
+  const floats = new Float32Array(bits.length);
+  for (let index = 0; index < bits.length; index++) floats[index] = everyHalf[bits[index]!]!;
+  return floats;
+}
+
+/** A bfloat16 is the upper half of a float32. */
+export function bfloat16sToFloats(bits: Uint16Array): Float32Array<ArrayBuffer> {
+  const words = new Uint32Array(bits.length);
+  for (let index = 0; index < bits.length; index++) words[index] = bits[index]! << 16;
+  return new Float32Array(words.buffer);
+}
+
 export function bfloat16ToFloat(bits: number): number {
   word[0] = bits << 16;
   return single[0]!;

@@ -9,9 +9,14 @@ import type { Settings } from '../base/settings.ts';
  * @throws RuntimeFailure when it does not have the device
  */
 export function executionProviders(device: Settings['device'], supported: readonly string[]): string[] {
-  if (device === 'auto' || device === 'cpu') return ['cpu'];
+  if (isCpu(device)) return ['cpu'];
   if (supported.includes(device)) return [device, 'cpu'];
   throw new RuntimeFailure(
     `DARKROOM_DEVICE is ${device}, which ONNX Runtime does not have on this system. It has ${supported.join(', ')}.`,
   );
+}
+
+/** Whether networks run on the CPU, whose kernels compute in float32 alone. */
+export function isCpu(device: Settings['device']): boolean {
+  return device === 'auto' || device === 'cpu';
 }

@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WeightError } from '../base/errors.ts';
 import { type NetworkWeights, openWeights } from './scope.ts';
+import { shardFiles } from './sharded.ts';
 
 /** What a folder of a repository holds about one network. */
 export interface NetworkFiles {
@@ -11,7 +12,7 @@ export interface NetworkFiles {
 }
 
 /**
- * Opens `<folder>/config.json` and `<folder>/<stem>.safetensors`.
+ * Opens `<folder>/config.json` and `<folder>/<stem>.safetensors`, or what is there in its place.
  *
  * @throws WeightError when one of them is missing or damaged
  */
@@ -21,13 +22,39 @@ export async function openNetworkFiles(folder: string, stem: string): Promise<Ne
   return { config, weights: await openWeights([(await presentFile(wanted)) ?? wanted]) };
 }
 
-/** The file, or its half-precision variant where only that one is there; `undefined` when neither is. */
+/**
+ * The file, or another one of its network: split into several, of half precision, saved by PyTorch. The first that is
+ * there and whole; `undefined` when none is.
+ */
 export async function presentFile(path: string): Promise<string | undefined> {
-  for (const candidate of [path, path.replace(/\.safetensors$/, '.fp16.safetensors')]) {
+  for (const candidate of variantsOf(path)) {
     const found = await stat(candidate).catch(() => undefined);
-    if (found?.isFile()) return candidate;
+    if (found?.isFile() && (await areShardsPresent(candidate))) return candidate;
   }
   return undefined;
+}
+
+/** As diffusers and transformers name them. */
+function variantsOf(path: string): string[] {
+  if (!path.endsWith('.safetensors')) return [path];
+  const stem = path.slice(0, -'.safetensors'.length);
+  const pickled = stem.replace(/(^|[/\\])model$/, '$1pytorch_model');
+  return [
+    path,
+    `${path}.index.json`,
+    `${stem}.fp16.safetensors`,
+    `${path}.index.fp16.json`,
+    `${pickled}.bin`,
+    `${pickled}.bin.index.json`,
+    `${pickled}.fp16.bin`,
+  ];
+}
+
+async function areShardsPresent(path: string): Promise<boolean> {
+  if (!/\.index(\.fp16)?\.json$/.test(path)) return true;
+  const shards = await shardFiles(path).catch(() => []);
+  const found = await Promise.all(shards.map((shard) => stat(shard).catch(() => undefined)));
+  return shards.length > 0 && found.every((shard) => shard?.isFile());
 }
 
 export async function readConfig(path: string): Promise<unknown> {

@@ -1,5 +1,5 @@
 import { WeightError } from '../base/errors.ts';
-import { bfloat16ToFloat, halfToFloat } from '../math/float16.ts';
+import { bfloat16sToFloats, halvesToFloats } from '../math/float16.ts';
 import type { Tensor } from '../math/tensor.ts';
 import { elementSizes, readBytes, type TensorRef } from './safetensors.ts';
 
@@ -11,9 +11,9 @@ export async function readTensor(reference: TensorRef): Promise<Tensor> {
     case 'F32':
       return { type: 'float32', dims, data: new Float32Array(buffer) };
     case 'F16':
-      return { type: 'float32', dims, data: Float32Array.from(new Uint16Array(buffer), halfToFloat) };
+      return { type: 'float32', dims, data: halvesToFloats(new Uint16Array(buffer)) };
     case 'BF16':
-      return { type: 'float32', dims, data: Float32Array.from(new Uint16Array(buffer), bfloat16ToFloat) };
+      return { type: 'float32', dims, data: bfloat16sToFloats(new Uint16Array(buffer)) };
     case 'I64':
       return { type: 'int64', dims, data: new BigInt64Array(buffer) };
     case 'I32':

@@ -11,7 +11,7 @@ import { elementSizes, type TensorRef } from './safetensors.ts';
 import { readTorchPickle, type TorchStorage } from './torch-objects.ts';
 import { namedTensors } from './torch-tensors.ts';
 import { longestPickle } from './torch-zip.ts';
-import { fill, openWeightFile, weightFault } from './weight-file.ts';
+import { fill, fillNow, openWeightFile, weightFault } from './weight-file.ts';
 
 const magicNumber = 0x1950a86a20f9469cfc6cn;
 const protocolVersion = 1001;
@@ -44,7 +44,7 @@ export async function readTorchLegacy(path: string): Promise<ReadonlyMap<string,
     for (const key of listed(keys.value, storages, fault)) {
       const count = Buffer.alloc(8);
       if (position + count.length > size) throw fault('it is cut short. Download it again');
-      await fill(handle, count, position, path);
+      fillNow(handle, count, position, path);
       if (count.readBigUInt64LE() !== BigInt(key.count)) {
         throw fault(
           `it has ${count.readBigUInt64LE()} values of storage ${key.key} where ${key.count} belong. Download it again`,

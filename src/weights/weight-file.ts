@@ -1,4 +1,5 @@
 /** What the readers of all weight formats share: opening a file, reading from a place in it, and naming its fault. */
+import { readSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { WeightError } from '../base/errors.ts';
 
@@ -18,6 +19,19 @@ export async function fill(handle: FileHandle, bytes: Uint8Array, position: numb
   let filled = 0;
   while (filled < bytes.length) {
     const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, position + filled);
+    if (bytesRead === 0) throw weightFault(path, 'it became shorter while it was read');
+    filled += bytesRead;
+  }
+}
+
+/**
+ * The same without a turn of the event loop, for the thousands of small headers inside a file: PyTorch's containers have
+ * one for each tensor.
+ */
+export function fillNow(handle: FileHandle, bytes: Uint8Array, position: number, path: string): void {
+  let filled = 0;
+  while (filled < bytes.length) {
+    const bytesRead = readSync(handle.fd, bytes, filled, bytes.length - filled, position + filled);
     if (bytesRead === 0) throw weightFault(path, 'it became shorter while it was read');
     filled += bytesRead;
   }

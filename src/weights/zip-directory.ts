@@ -5,7 +5,7 @@
  * PyTorch does not use (data in front, several disks).
  */
 import type { FileHandle } from 'node:fs/promises';
-import { fill, weightFault } from './weight-file.ts';
+import { fill, fillNow, weightFault } from './weight-file.ts';
 
 /** Where an entry's bytes lie. */
 export interface ZipEntry {
@@ -40,7 +40,7 @@ export async function readZipDirectory(
   const bytes = Buffer.alloc(length);
   await fill(handle, bytes, start, path);
   const listed = parseDirectory(bytes, count, path);
-  const headers = await Promise.all(listed.map((entry) => readLocalHeader(handle, entry, start, path)));
+  const headers = listed.map((entry) => readLocalHeader(handle, entry, start, path));
   checkOverlap(listed, headers, path);
   return new Map(
     listed.map(({ name, size: entrySize }, index) => [name, { offset: headers[index]!, size: entrySize }]),
@@ -146,15 +146,15 @@ function readZip64(extra: Buffer, path: string): () => number {
 }
 
 /** Where the entry's bytes begin: only its own header tells, for PyTorch pads that until they are aligned. */
-async function readLocalHeader(
+function readLocalHeader(
   handle: FileHandle,
   { name, rawName, header, size }: ListedEntry,
   directory: number,
   path: string,
-): Promise<number> {
+): number {
   const bytes = Buffer.alloc(localHeaderLength + rawName.length);
   if (header + bytes.length > directory) throw damaged(path, `has the entry "${name}" outside itself`);
-  await fill(handle, bytes, header, path);
+  fillNow(handle, bytes, header, path);
   const isSame =
     bytes.readUInt32LE(0) === signatures.local &&
     bytes.readUInt16LE(8) === 0 &&

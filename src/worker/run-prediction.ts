@@ -4,8 +4,10 @@ import { CanceledError, InputError, WeightError } from '../base/errors.ts';
 import type { Settings } from '../base/settings.ts';
 import type { Fields, InputOf } from '../catalog/fields.ts';
 import { slug } from '../catalog/list.ts';
-import type { CancelSignal, ModelDefinition, PredictContext } from '../catalog/model.ts';
+import type { CancelSignal, ModelDefinition, PredictContext, WeightRepository } from '../catalog/model.ts';
+import { isCpu } from '../runtime/providers.ts';
 import type { Residency } from '../runtime/residency.ts';
+import { float32Folder } from '../weights/float32-copy.ts';
 import { locateWeights } from '../weights/locate.ts';
 import { progressLine } from './progress-line.ts';
 import { type EngineMessage, type HostMessage, longestLogText } from './protocol.ts';
@@ -60,9 +62,27 @@ function contextOf(id: string, engine: Engine): PredictContext {
               'Real pictures need the published weights; see the page of this model.'
           : `Weights: the full set, from ${repositories.map(({ repository }) => repository).join(', ')}.`,
       );
-      return located;
+      if (located.set === 'mini' || !isCpu(engine.settings.device)) return located;
+      return { ...located, folders: await inFloat32(located.folders, repositories, engine.settings.home, log) };
     },
   };
+}
+
+/** The CPU computes in float32; files of half precision are converted once and stay converted. */
+async function inFloat32(
+  folders: readonly string[],
+  repositories: readonly WeightRepository[],
+  home: string,
+  log: (line: string) => void,
+): Promise<string[]> {
+  const cache = join(home, 'weights', 'float32');
+  const converted: string[] = [];
+  for (const [index, folder] of folders.entries()) {
+    const { repository, files } = repositories[index]!;
+    const onConvert = (file: string): void => log(`Converting ${file} of ${repository} to float32, once.`);
+    converted.push(await float32Folder(folder, files, cache, onConvert));
+  }
+  return converted;
 }
 
 function endOf(id: string, error: unknown): EngineMessage {
