@@ -121,17 +121,15 @@ function withoutTerminalSignal(table: Float32Array): Float32Array {
 }
 
 /**
- * As torch.linspace in float32 on a CPU with AVX2, bit for bit: in blocks of eight, each counted from the nearer end of
- * the range, with products that are not rounded before they are added.
+ * As torch.linspace computes it in float32 on a CPU since PyTorch 2: each value from the nearer end of the range, with
+ * a product that is not rounded before it is added. Older releases count in groups whose size depends on the machine,
+ * and end in a neighbouring float32 for a quarter of the values.
  */
 export function linspace(start: number, end: number, count: number): Float32Array {
   const first = Math.fround(start);
   const last = Math.fround(end);
   const step = Math.fround(Math.fround(last - first) / (count - 1));
-  const from = (index: number) =>
-    Math.fround(index < Math.floor(count / 2) ? first + step * index : last - step * (count - 1 - index));
-  const blocks = Math.floor(count / 8) * 8;
   return Float32Array.from({ length: count }, (_, index) =>
-    index < blocks ? from(index - (index % 8)) + (index % 8) * step : from(index),
+    index < Math.floor(count / 2) ? first + step * index : last - step * (count - 1 - index),
   );
 }
