@@ -72,7 +72,7 @@ export function hiddenStateIndex(output: string, layers: number): number | undef
 }
 
 /** Whether a tensor belongs to a layer after the first `count`: without a use where only earlier states are asked for. */
-export function isOfLaterLayer(name: string, count: number): boolean {
+export function isOfLaterLayer(name: string, count: number, { layers }: ClipLayersConfig): boolean {
   const [, index] = /(?:^|\.)encoder\.layers\.(\d+)\./.exec(name) ?? [];
-  return index !== undefined && Number(index) >= count;
+  return index !== undefined && Number(index) >= count && Number(index) < layers;
 }

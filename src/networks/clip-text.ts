@@ -102,7 +102,7 @@ export function clipTextModel(
       // Files written by old versions of the reference carry the numbers 0 to 76 along.
       name === 'text_model.embeddings.position_ids' ||
       isOfVisionEncoder(name) ||
-      isOfLaterLayer(name, count) ||
+      isOfLaterLayer(name, count, config) ||
       (!normed && name.startsWith('text_model.final_layer_norm.')) ||
       (!outputs.includes('text_embeds') && name === 'text_projection.weight'),
   );

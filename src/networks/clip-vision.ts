@@ -76,7 +76,7 @@ export function clipVisionModel(
     (name) =>
       isPositionIds(name) ||
       isOfTextEncoder(name) ||
-      isOfLaterLayer(name, count) ||
+      isOfLaterLayer(name, count, config) ||
       (!pooled && name.startsWith('vision_model.post_layernorm.')) ||
       (!projected && name === 'visual_projection.weight'),
   );

@@ -1,36 +1,23 @@
 /**
- * The graphs of the published SD 1.5 files, built from what their headers say; no weights are needed. A tensor that the
+ * The graphs of the published UNets and what steers them, built from what their headers say; no weights are needed. A tensor that the
  * network lacks, does not use, uses twice or expects in another shape fails the build.
  */
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { type Header, recordedHeader, weightsOfHeader } from '../../test/support/recorded-header.ts';
 import { WeightError } from '../base/errors.ts';
-import type { Dtype, TensorRef } from '../weights/safetensors.ts';
-import { type NetworkWeights, weightsOf } from '../weights/scope.ts';
-import { clipTextConfig } from './clip-config.ts';
-import { clipTextModel } from './clip-text.ts';
+import type { NetworkWeights } from '../weights/scope.ts';
 import { unetModel } from './unet.ts';
 import { controlnetConfig, unetConfig } from './unet-config.ts';
-import { vaeDecoderConfig } from './vae-config.ts';
-import { vaeDecoderModel } from './vae-decoder.ts';
-
-type Header = Record<string, [Dtype, number[]]>;
 
 function recorded(name: string, change: (header: Header) => void = () => {}): NetworkWeights {
-  const url = new URL(`../../test/fixtures/headers/${name}.json`, import.meta.url);
-  const header = JSON.parse(readFileSync(url, 'utf8')) as Header;
+  const header = recordedHeader(name);
   change(header);
-  const tensors = new Map<string, TensorRef>();
-  for (const [tensor, [dtype, shape]] of Object.entries(header)) {
-    tensors.set(tensor, { name: tensor, file: '/weights', offset: 0, byteLength: 1, dtype, shape });
-  }
-  return weightsOf(tensors, name);
+  return weightsOfHeader(header, name);
 }
 
 const shape = { batch: 2, height: 64, width: 96, textLength: 77 };
 /** The published configurations, as far as shapes do not tell it; the rest is the default. */
 const published = { attention_head_dim: 8, norm_num_groups: 32, norm_eps: 1e-5, act_fn: 'silu' };
-const publishedText = { num_attention_heads: 12, hidden_act: 'quick_gelu', layer_norm_eps: 1e-5 };
 
 function unet(weights = recorded('sd15-unet')) {
   return { config: unetConfig(published, weights), weights };
@@ -64,22 +51,6 @@ describe('every tensor of the published file is used once by the graph of', () =
       { name: 'controlnet_cond.0', type: 'float32', dims: [1, 3, 512, 768] },
       { name: 'conditioning_scale.0', type: 'float32', dims: [1] },
     ]);
-  });
-
-  test('the text encoder', () => {
-    const weights = recorded('sd15-text-encoder');
-    const config = clipTextConfig(publishedText, weights);
-    expect(config).toMatchObject({ vocabulary: 49408, positions: 77, width: 768, mlpWidth: 3072, layers: 12 });
-    const model = clipTextModel({ config, weights }, { batch: 2, length: 77 }, ['last_hidden_state']);
-    expect(model.outputs).toEqual([{ name: 'last_hidden_state', type: 'float32', dims: [2, 77, 768] }]);
-  });
-
-  test.each(['sd15-vae', 'sd15-vae-old-keys'])('the VAE decoder, %s', (name) => {
-    const weights = recorded(name);
-    const config = vaeDecoderConfig({}, weights);
-    expect(config).toMatchObject({ latentChannels: 4, levels: [512, 512, 256, 128], layers: 3 });
-    const model = vaeDecoderModel({ config, weights }, { batch: 1, height: 64, width: 96 });
-    expect(model.outputs).toEqual([{ name: 'sample', type: 'float32', dims: [1, 3, 512, 768] }]);
   });
 });
 
@@ -127,8 +98,7 @@ describe('a configuration is refused', () => {
     [[], /does not hold an object/],
   ])('%j', (json, message) => expect(() => unetConfig(json, recorded('sd15-unet'))).toThrow(message));
 
-  test('with an unknown activation or channel order', () => {
-    expect(() => clipTextConfig({ hidden_act: 'relu' }, recorded('sd15-text-encoder'))).toThrow(/"hidden_act"/);
+  test('with an unknown channel order', () => {
     const order = { controlnet_conditioning_channel_order: 'hsv' };
     expect(() => controlnetConfig(order, recorded('sd15-controlnet'))).toThrow(/channel_order" to "hsv"/);
   });
