@@ -162,8 +162,8 @@ describe('a bomb costs nothing:', () => {
       'N',
       's'.repeat(50_000),
     );
-    await within(5000, () => refused(torchZip(deep), /more than 16 deep/));
-    await within(5000, () => refused(torchZip(pickle(']'.repeat(300_000), 'a'.repeat(299_999))), /no map of tensors/));
+    await within(20_000, () => refused(torchZip(deep), /more than 16 deep/));
+    await within(20_000, () => refused(torchZip(pickle(']'.repeat(300_000), 'a'.repeat(299_999))), /no map of tensors/));
   });
 
   test('a map that contains itself', async () => {
@@ -174,26 +174,26 @@ describe('a bomb costs nothing:', () => {
     const memo = (index: number): string => String.fromCharCode(index);
     const levels = Array.from({ length: 9 }, (_, level) => `](${`h${memo(level)}`.repeat(10)}eq${memo(level + 1)}0`);
     const laughs = pickle('}', text('a'), ']q\x000', ...levels, 'h\x09s');
-    await within(5000, () => refused(torchZip(laughs), /more than 400000 entries/));
+    await within(20_000, () => refused(torchZip(laughs), /more than 400000 entries/));
   });
 
   test('more maps than memory', async () => {
-    await within(5000, () => refused(torchZip(pickle('}'.repeat(15 << 20))), /more than 400000 lists and maps/));
+    await within(20_000, () => refused(torchZip(pickle('}'.repeat(15 << 20))), /more than 400000 lists and maps/));
   });
 
   test('more operations than patience', async () => {
-    await within(5000, () => refused(torchZip(pickle('N0'.repeat(7 << 20))), /more than 4000000 operations/));
+    await within(20_000, () => refused(torchZip(pickle('N0'.repeat(7 << 20))), /more than 4000000 operations/));
   });
 
   test('a long list copied again and again', async () => {
     const list = [']q\x00(', '](NNe'.repeat(20_000), 'e'];
     const copies = 'ccollections\nOrderedDict\n(h\x00tR0'.repeat(10_000);
-    await within(10_000, () => refused(torchZip(pickle(...list, copies, 'N')), /copies more than 400000 entries/));
+    await within(20_000, () => refused(torchZip(pickle(...list, copies, 'N')), /copies more than 400000 entries/));
   });
 
   test('a pickle above the limit', async () => {
     const bytes = torchZip(Buffer.alloc((16 << 20) + 1));
-    await within(5000, () => refused(bytes, /"archive\/data\.pkl" has 16777217 bytes, above the limit/));
+    await within(20_000, () => refused(bytes, /"archive\/data\.pkl" has 16777217 bytes, above the limit/));
   });
 });
 
