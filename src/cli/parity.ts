@@ -1,3 +1,4 @@
+import { basename, dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { InputError, RuntimeFailure, WeightError } from '../base/errors.ts';
 import { readSettings, type Settings } from '../base/settings.ts';
@@ -75,16 +76,16 @@ Examples
 `;
 
 async function run(args: string[]): Promise<number> {
-  const { positionals: folders } = parseArgs({ args, allowPositionals: true });
+  const { positionals } = parseArgs({ args, allowPositionals: true });
+  const folders = positionals.map((path) => (basename(path) === 'case.json' ? dirname(path) : path));
   if (folders.length === 0) throw new UsageError('Name one case folder or more: darkroom parity <case-folder> …');
   const { device } = readSettings();
   let failed = 0;
   for (const folder of folders) {
     if (!(await check(folder, device))) failed++;
   }
-  const cases = folders.length === 1 ? 'The case' : `${folders.length - failed} of ${folders.length} cases`;
-  if (failed === 0) process.stdout.write(folders.length === 1 ? '' : `All ${folders.length} cases agree.\n`);
-  else process.stdout.write(folders.length === 1 ? `${cases} does not agree.\n` : `${cases} agree.\n`);
+  const agreeing = failed === 0 ? `All ${folders.length}` : `${folders.length - failed} of ${folders.length}`;
+  if (folders.length > 1) process.stdout.write(`${agreeing} cases agree.\n`);
   return failed === 0 ? 0 : 1;
 }
 

@@ -208,11 +208,11 @@ def vae_decoder(name, seed, channels, layers, groups, batch, height, width, old_
     randomize(model, seed)
     if old_names:
         make_small(model.decoder.conv_in, model.decoder.mid_block.resnets[0].conv2)
-    sample = torch.randn(batch, 4, height, width, generator=torch.Generator().manual_seed(seed + 1))
+    latents = torch.randn(batch, 4, height, width, generator=torch.Generator().manual_seed(seed + 1))
     with torch.no_grad():
-        expected = model.decode(sample).sample
+        expected = model.decode(latents).sample
     weights = {(old_vae_name(key) if old_names else key): value for key, value in model.state_dict().items()}
-    write_case(name, "vae-decoder", model_config(model), {"sample": sample}, {"sample": expected}, seed, weights)
+    write_case(name, "vae-decoder", model_config(model), {"latents": latents}, {"sample": expected}, seed, weights)
 
 
 def old_vae_name(key):
