@@ -27,14 +27,29 @@ export async function openSession(url: string, log: Logger): Promise<Session> {
     next.on('notification', ({ channel, payload }) => listeners.tell(channel, payload ?? ''));
     try {
       await next.connect();
-      for (const channel of listeners.channels()) await next.query(`listen "${channel}"`);
-      for (const name of held) await next.query(lockSql, [name]);
+      await takeUp(next);
+      if (closed) return next.end();
+      client = next;
     } catch (error) {
       await next.end().catch(() => {});
       throw error;
     }
-    if (closed) return next.end();
-    client = next;
+  };
+
+  /** Listens and locks as before; what is asked for meanwhile is taken up too. */
+  const takeUp = async (next: Client): Promise<void> => {
+    const done = new Set<string>();
+    for (;;) {
+      const channel = listeners.channels().find((wanted) => !done.has(`channel ${wanted}`));
+      const name = [...held].find((wanted) => !done.has(`name ${wanted}`));
+      if (channel !== undefined) {
+        await next.query(`listen "${channel}"`);
+        done.add(`channel ${channel}`);
+      } else if (name !== undefined) {
+        await next.query(lockSql, [name]);
+        done.add(`name ${name}`);
+      } else return;
+    }
   };
 
   const lost = (which: Client): void => {

@@ -14,8 +14,12 @@ export async function openPostgres(url: string, log: Logger): Promise<Database> 
     connectionTimeoutMillis: 10_000,
     application_name: 'darkroom',
   });
-  // An idle connection that breaks is replaced at the next query; without a listener it would end the process.
-  pool.on('error', (error) => log.warn({ error: error.message }, 'a database connection was lost'));
+  // A connection that breaks is replaced at the next query. Without listeners its error would end the process: the
+  // pool's own is for idle connections, a transaction has its connection to itself.
+  pool.on('error', (error) => log.warn({ error: error.message }, 'an idle database connection was lost'));
+  pool.on('connect', (client) => {
+    client.on('error', (error) => log.debug({ error: error.message }, 'a database connection was lost'));
+  });
   const session = await openSession(url, log).catch(async (error: Error) => {
     await pool.end();
     throw new SettingsError(

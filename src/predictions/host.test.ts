@@ -166,6 +166,19 @@ describe.each(databaseKinds())('worker host on %s', (kind) => {
     expect(await Promise.all(outputs.map(textOf))).toEqual(['well']);
   });
 
+  it('runs a prediction again when its output cannot be stored', async () => {
+    let faults = 0;
+    const put: typeof setup.files.put = async (name, content) => {
+      if (faults++ < 2) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+      return setup.files.put(name, content);
+    };
+    host = await setup.startHost({}, { files: { ...setup.files, put } });
+    const ended = await setup.end((await setup.create('test/echo', {})).id);
+    expect(ended).toMatchObject({ status: 'succeeded', interruptions: 2 });
+    expect(ended.logs).toContain('--- worker could not carry it out; starting again, attempt 3 of 3 ---\n');
+    expect(ended.output).toHaveLength(1);
+  });
+
   it('gives up after the configured number of attempts', async () => {
     host = await setup.startHost({ maxAttempts: 2 });
     const ended = await setup.end((await setup.create('test/troubled', { trouble: 'kill' })).id);

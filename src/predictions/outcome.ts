@@ -5,7 +5,7 @@ export type Outcome =
   | { type: 'succeeded'; predictSeconds: number }
   | { type: 'failed'; error: string }
   | { type: 'canceled' }
-  /** The engine process ended under it; `what` says how. */
+  /** The engine process ended under it, or the worker could not do its part; `what` says which. */
   | { type: 'interrupted'; what: string }
   /** The host closes and gives the prediction back. */
   | { type: 'released' }

@@ -91,13 +91,19 @@ export async function startPresence(options: PresenceOptions): Promise<{ close()
   const letGo = await stores.database.holdSession(hostId);
   await beat();
   await sweep();
-  let ticking: Promise<void> = Promise.resolve();
+  const tick = async (): Promise<void> => {
+    try {
+      await beat();
+      await options.compare();
+      await sweep();
+    } catch (error) {
+      log.warn({ error: (error as Error).message }, 'a worker host could not show that it lives');
+    }
+    ticking = undefined;
+  };
+  let ticking: Promise<void> | undefined;
   const timer = setInterval(() => {
-    ticking = ticking
-      .then(beat)
-      .then(options.compare)
-      .then(sweep)
-      .catch((error: Error) => log.warn({ error: error.message }, 'a worker host could not show that it lives'));
+    ticking ??= tick();
   }, timing.beatMs);
   return {
     async close() {

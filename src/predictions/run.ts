@@ -121,8 +121,8 @@ async function carryOut(options: RunOptions, signal: AbortSignal, lost: () => vo
     if (signal.aborted) return { outcome: { type: 'canceled' }, lastLogs };
     if (error instanceof InputError) return { outcome: { type: 'failed', error: error.message }, lastLogs };
     log.error({ prediction: prediction.id, error: error instanceof Error ? error.stack : error }, 'a run broke');
-    const failure = 'The server could not carry out the prediction; its log says why.';
-    return { outcome: { type: 'failed', error: failure }, lastLogs };
+    // A full disk, a database that stays away: not the prediction's fault, and worth another attempt.
+    return { outcome: { type: 'interrupted', what: 'worker could not carry it out' }, lastLogs };
   } finally {
     await rm(folder, { recursive: true, force: true }).catch(() => {});
   }

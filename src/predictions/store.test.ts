@@ -17,7 +17,7 @@ function request(changes: Partial<NewPrediction> = {}): NewPrediction {
     account: 'ada',
     model: 'test/echo',
     version: 'a'.repeat(64),
-    input: { zebra: 1, apple: 'a\0b \u00e4 \ud83d\ude00', steps: 5 },
+    input: { zebra: 1, apple: 'a\0b \u00e4 \ud83d\ude00 \ud800', steps: 5 },
     source: 'api',
     origin: 'http://127.0.0.1:5000',
     inputFiles: [],

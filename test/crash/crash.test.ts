@@ -31,8 +31,8 @@ describe.each(databaseKinds())('kill -9 on %s', (kind) => {
     const programs = await startAll(kind, environmentOf(place));
     const load = startLoad(() => programs.get('serve')!.program.origin, works, random);
     onTestFinished(async () => {
-      await load.stop();
       for (const { program } of programs.values()) await program.kill();
+      await load.stop();
     });
     const engines = new Set<number>();
     const killed: string[] = [];
