@@ -4,7 +4,7 @@
  * in float32; they are published to six decimals.
  */
 import { expect, test } from 'vitest';
-import { alphasCumprod, stableDiffusionNoise } from '../math/noise-schedule.ts';
+import { alphasCumprod, stableDiffusionNoise, trainingSigmas } from '../math/noise-schedule.ts';
 import { dpmSolver } from './dpm-solver.ts';
 import { type Sampler, type SamplerRequest, samplerFromConfig } from './from-config.ts';
 import { atTrainingSteps, solverLadder } from './ladder.ts';
@@ -167,6 +167,13 @@ test.each([
   const run = await watch(samplerFromConfig(lcm, sdxl, { steps }).sample, 1);
   expectPublished(run.result, expected);
   expect(run).toMatchObject({ calls: steps, draws: steps - 1 });
+});
+
+test('one step of diffusers 0.15 begins with the noise of the whole table', async () => {
+  const largest = trainingSigmas(alphasCumprod(stableDiffusionNoise)).at(-1)!;
+  // 0.15 has no choice of the final sigma and ends without noise.
+  const ends = samplerFromConfig(euler, { ...linspace, final_sigmas_type: 'zero' }, { steps: 1 });
+  expectPublished((await watch(ends.sample, largest)).result, [-21.900095, -7.285448, 7.282531, 21.897179]);
 });
 
 test('a Karras ladder of diffusers 0.15 is one of training steps', async () => {

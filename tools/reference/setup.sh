@@ -10,6 +10,11 @@ cd "$(dirname "$0")"
 }
 /usr/bin/python3 -m venv --system-site-packages .venv
 .venv/bin/pip install --quiet --requirement requirements.txt
-# The release that rossjillian/controlnet was built on, beside the newer one: `fixtures.use_diffusers_0_15()`.
-.venv/bin/pip install --quiet --no-deps --target .venv/diffusers-0.15.1 diffusers==0.15.1
+# Releases beside that one, each in a folder of its own. 0.15.1 is what rossjillian/controlnet was built on
+# (`fixtures.use_diffusers_0_15()`); the schedulers are compared with all of them.
+for release in 0.11.1 0.15.1 0.25.0 0.29.2; do
+  .venv/bin/pip install --quiet --no-deps --target ".venv/diffusers-$release" "diffusers==$release"
+done
+# The sampling module alone is used, so what the package wants for training stays away.
+.venv/bin/pip install --quiet --no-deps --target .venv/k-diffusion k-diffusion==0.1.1.post1
 echo 'Ready: tools/reference/.venv/bin/python tools/reference/networks.py'
