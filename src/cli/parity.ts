@@ -30,7 +30,7 @@ Making a case
     }
 
   network         inputs → outputs                                        options
-  clip-text       input_ids → last_hidden_state, hidden_states.N
+  clip-text       input_ids → last_hidden_state, hidden_states.N          loras [{file, scale}]
                   (0: the embeddings), pooler_output or text_embeds
   clip-vision     pixel_values → last_hidden_state, hidden_states.N,
                   pooler_output or image_embeds

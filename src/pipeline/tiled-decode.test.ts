@@ -31,7 +31,7 @@ test('tiles are cut, decoded and blended as diffusers does', async () => {
   };
   const decoded = await decodeTiled(latents as Tensor<'float32'>, tiling, decode);
   expect(decoded.dims).toEqual(sample!.dims);
-  // Measured 1.7e-6. Without blending it is 0.1.
+  // Measured 2.0e-6; a whole decode of this random network is 0.7 away.
   expectClose(decoded.data, sample!.data as Float32Array, { relL2: 1e-5 });
   expect([...new Set(sizes)]).toEqual(['8×8', '3×8', '8×7', '3×7', '8×1', '3×1']);
 });

@@ -43,6 +43,13 @@ def config_of(model, **changes):
     return {**json.loads(model.config.to_json_string(use_diff=False)), **changes}
 
 
+def shrink(*tensors):
+    """As make_small of networks.py, for what has no bias."""
+    with torch.no_grad():
+        for tensor in tensors:
+            tensor.mul_(0.003)
+
+
 def states_of(output):
     return {f"hidden_states.{index}": state for index, state in enumerate(output.hidden_states)}
 
@@ -223,6 +230,8 @@ def resampler():
         dim=32, depth=3, dim_head=8, heads=5, num_queries=6, embedding_dim=20, output_dim=28, ff_mult=3
     )
     model = randomize(Resampler(**arguments), 190)
+    make_small(model.proj_in, model.proj_out)
+    shrink(model.latents)
     embeds = torch.randn(2, 1, 20, generator=torch.Generator().manual_seed(191))
     # As the pipeline does for guidance: the unconditional tokens are those of zeros.
     embeds[0] = 0
@@ -256,13 +265,15 @@ def photomaker():
     model.visual_projection_2 = torch.nn.Linear(32, 20, bias=False)
     model.fuse_module = module.FuseModule(32)
     randomize(model, 200)
+    make_small(model.fuse_module.mlp1.fc2, model.fuse_module.mlp2.fc2)
+    shrink(model.visual_projection.weight, model.visual_projection_2.weight)
     weights = {key: value for key, value in model.state_dict().items() if not key.endswith("position_ids")}
 
     def case(name, photos, words, weights=None):
         generator = torch.Generator().manual_seed(201 + photos)
         inputs = {
             "id_pixel_values": torch.randn(1, photos, 3, 30, 30, generator=generator),
-            "prompt_embeds": torch.randn(1, 77, 32, generator=generator),
+            "prompt_embeds": 0.003 * torch.randn(1, 77, 32, generator=generator),
             "class_tokens_mask": torch.zeros(1, 77, dtype=torch.int64),
         }
         inputs["class_tokens_mask"][0, words] = 1

@@ -15,6 +15,8 @@ cd "$(dirname "$0")"
 for release in 0.11.1 0.15.1 0.25.0 0.29.2; do
   .venv/bin/pip install --quiet --no-deps --target ".venv/diffusers-$release" "diffusers==$release"
 done
+# The release of PhotoMaker, whose CLIP tokenizer and pooling differ (`fixtures.use_transformers_4_36()`).
+.venv/bin/pip install --quiet --no-deps --target .venv/transformers-4.36.2 transformers==4.36.2 tokenizers==0.15.2
 # The sampling module alone is used, so what the package wants for training stays away.
 .venv/bin/pip install --quiet --no-deps --target .venv/k-diffusion k-diffusion==0.1.1.post1
 echo 'Ready: tools/reference/.venv/bin/python tools/reference/networks.py'
