@@ -1,4 +1,5 @@
 import { InputError } from '../base/errors.ts';
+import { logOfSingle, sineAndCosine } from './cephes.ts';
 
 /**
  * Seeded standard normal values, bit streams equal to PyTorch's. Each call continues where the last one ended, as with
@@ -148,15 +149,20 @@ function uniform53(next: () => number): number {
   return (high * 2 ** 32 + next()) / 2 ** 53;
 }
 
-/** Turns 16 uniforms into 16 normals, in place: the first eight give the radius, the other eight the angle. */
+/**
+ * Turns 16 uniforms into 16 normals, in place: the first eight give the radius, the other eight the angle. In float32
+ * throughout, as torch's vectors.
+ */
 function boxMuller16(values: Float32Array, start: number): void {
   for (let index = start; index < start + 8; index++) {
-    const radius = Math.sqrt(-2 * Math.log(1 - values[index]!));
-    const angle = 2 * Math.PI * values[index + 8]!;
-    values[index] = radius * Math.cos(angle);
-    values[index + 8] = radius * Math.sin(angle);
+    const radius = Math.fround(Math.sqrt(-2 * logOfSingle(1 - values[index]!)));
+    const [sine, cosine] = sineAndCosine(Math.fround(twoPi * values[index + 8]!));
+    values[index] = radius * cosine;
+    values[index + 8] = radius * sine;
   }
 }
+
+const twoPi = Math.fround(2 * Math.PI);
 
 function mersenneTwister(seed: number): () => number {
   const state = new Uint32Array(624);
