@@ -288,10 +288,18 @@ def main():
             shutil.rmtree(old)
         for release in releases:
             subprocess.run([sys.executable, __file__, release], check=True)
+        subprocess.run([sys.executable, Path(__file__).with_name("schedulers_brownian.py")], check=True)
         import numpy
         import torch
 
-        fixtures.write_provenance(folder, ["torch", "numpy"], diffusers=releases, linspace="as in PyTorch 2", seed="CRC-32 of the case's name")
+        fixtures.write_provenance(
+            folder,
+            ["torch", "numpy", "scipy", "torchsde"],
+            diffusers=releases,
+            k_diffusion="0.1.1.post1",
+            linspace="as in PyTorch 2",
+            seed="CRC-32 of the case's name",
+        )
         return
     release = sys.argv[1]
     sys.path.insert(0, str(Path(__file__).resolve().parent / ".venv" / f"diffusers-{release}"))
