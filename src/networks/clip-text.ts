@@ -7,10 +7,11 @@
 import { float32, type Tensor } from '../math/tensor.ts';
 import { createGraph, type Graph, type Value } from '../onnx/graph.ts';
 import { embedding, layerNorm, linear } from '../onnx/layers.ts';
+import { declareScales } from '../onnx/low-rank.ts';
 import type { Network, OnnxModel } from '../onnx/model.ts';
 import { add, argMax, equals, gather, reshape, slice } from '../onnx/ops.ts';
 import { writeModel } from '../onnx/write.ts';
-import { type LoraFile, openLoras, withLoras } from '../weights/lora.ts';
+import { openLoras, withLoras } from '../weights/lora.ts';
 import type { LoraTarget } from '../weights/lora-names.ts';
 import { openNetworkFiles } from '../weights/network-files.ts';
 import type { NetworkWeights, Weights } from '../weights/scope.ts';
@@ -32,7 +33,7 @@ export interface ClipTextShape {
 
 /** Of files that may hold layers of several networks. */
 export interface ClipTextLoras {
-  files: readonly LoraFile[];
+  files: readonly string[];
   /** Which of the text encoders of a Stable Diffusion this one is. */
   target: Exclude<LoraTarget, 'unet'>;
 }
@@ -43,7 +44,7 @@ export interface ClipText {
 }
 
 /**
- * `input_ids` (int32 [B, T]) → the outputs asked for, float32.
+ * `input_ids` (int32 [B, T]), for each LoRA `lora_scale.<i>` (float32 [1]) → the outputs asked for, float32.
  *
  * @param folder holds `config.json` and `model.safetensors`: `<repository>/text_encoder`
  */
@@ -54,7 +55,7 @@ export function clipTextNetwork(
   loras?: ClipTextLoras,
 ): Network {
   const size = `batch ${shape.batch}, ${shape.length} tokens, ${outputs.join(' ')}`;
-  const added = (loras?.files ?? []).map(({ file, scale }) => `, lora ×${scale} of ${file}`);
+  const added = (loras?.files ?? []).map((file) => `, lora of ${file}`);
   return {
     key: `clip-text, ${size}, of ${folder}${added.join('')}`,
     async build() {
@@ -80,6 +81,7 @@ export function clipTextModel(
   const { batch, length } = shape;
   const g = createGraph('clip-text');
   const ids = g.input('input_ids', 'int32', [batch, length]);
+  declareScales(g, weights);
   const w = weights.at('text_model');
   const count = Math.max(...outputs.map((output) => hiddenStateIndex(output, layers) ?? layers));
   const embedded = embeddings(g, w.at('embeddings'), config, ids);

@@ -97,6 +97,7 @@ export function conditionDims(
 
 /** What is added to each skip and to the middle of the UNet. */
 export function controlnet(g: Graph, { config, weights: w }: Controlnet, inputs: ControlnetInputs): Encoded {
+  if (config.added && !inputs.added) throw misfit();
   const time = timeEmbedding(g, w, config, inputs.timestep, inputs.added);
   const noisy = conv2d(g, w.at('conv_in'), inputs.sample, config.down[0]!.channels, { kernel: 3, padding: 1 });
   const x = add(g, noisy, conditionEmbedding(g, w.at('controlnet_cond_embedding'), config, inputs.condition));
@@ -113,17 +114,20 @@ export function controlnet(g: Graph, { config, weights: w }: Controlnet, inputs:
 /** @throws WeightError when the results are of another kind of network than the UNet */
 export function withControl(g: Graph, encoded: Encoded, control: Encoded): Encoded {
   const plus = (value: Value, other: Value | undefined): Value => {
-    if (other?.dims.join() !== value.dims.join()) {
-      throw new WeightError(
-        'The ControlNet does not fit the UNet: their levels differ. Those of SD 1.5 and of SDXL do not go together.',
-      );
-    }
+    if (other?.dims.join() !== value.dims.join()) throw misfit();
     return add(g, value, other);
   };
   return {
     skips: encoded.skips.map((skip, index) => plus(skip, control.skips[index])),
     middle: plus(encoded.middle, control.middle),
   };
+}
+
+function misfit(): WeightError {
+  return new WeightError(
+    'The ControlNet does not fit the UNet. Those of SD 1.5 and of SDXL do not go together: ' +
+      'choose one that was trained for this base model.',
+  );
 }
 
 /** [B, 3, 8H, 8W] -> [B, C, H, W] */

@@ -1,11 +1,12 @@
 /**
- * The graphs of the published UNets and what steers them, built from what their headers say; no weights are needed. A tensor that the
- * network lacks, does not use, uses twice or expects in another shape fails the build.
+ * The graphs of the published UNets and of what steers them, built from what their headers say; no weights are needed.
+ * A tensor that the network lacks, does not use, uses twice or expects in another shape fails the build.
  */
 import { describe, expect, test } from 'vitest';
 import { type Header, recordedHeader, weightsOfHeader } from '../../test/support/recorded-header.ts';
 import { WeightError } from '../base/errors.ts';
 import type { NetworkWeights } from '../weights/scope.ts';
+import { type MotionVersion, motionConfig, motionUnetModel } from './motion-unet.ts';
 import { unetModel } from './unet.ts';
 import { controlnetConfig, unetConfig } from './unet-config.ts';
 
@@ -18,6 +19,23 @@ function recorded(name: string, change: (header: Header) => void = () => {}): Ne
 const shape = { batch: 2, height: 64, width: 96, textLength: 77 };
 /** The published configurations, as far as shapes do not tell it; the rest is the default. */
 const published = { attention_head_dim: 8, norm_num_groups: 32, norm_eps: 1e-5, act_fn: 'silu' };
+
+const publishedSdxl = {
+  attention_head_dim: [5, 10, 20],
+  addition_embed_type: 'text_time',
+  addition_time_embed_dim: 256,
+  cross_attention_dim: 2048,
+};
+
+function sdxl() {
+  const weights = recorded('sdxl-unet');
+  return { config: unetConfig(publishedSdxl, weights), weights };
+}
+
+function sdxlControlnet(name: string) {
+  const weights = recorded(name);
+  return { config: controlnetConfig(publishedSdxl, weights), weights };
+}
 
 function unet(weights = recorded('sd15-unet')) {
   return { config: unetConfig(published, weights), weights };
@@ -51,6 +69,94 @@ describe('every tensor of the published file is used once by the graph of', () =
       { name: 'controlnet_cond.0', type: 'float32', dims: [1, 3, 512, 768] },
       { name: 'conditioning_scale.0', type: 'float32', dims: [1] },
     ]);
+  });
+});
+
+describe('every tensor of the published SDXL file is used once by the graph of', () => {
+  test('the UNet', () => {
+    const net = sdxl();
+    expect(net.config).toMatchObject({
+      contextWidth: 2048,
+      linearProjection: true,
+      added: { pooledWidth: 1280, timeIds: 6, timeWidth: 256 },
+      down: [
+        { channels: 320, heads: 5, depths: [null, null] },
+        { channels: 640, heads: 10, depths: [2, 2] },
+        { channels: 1280, heads: 20, depths: [10, 10] },
+      ],
+      middle: { channels: 1280, heads: 20, depths: [10] },
+      up: [
+        { channels: 1280, heads: 20, depths: [10, 10, 10] },
+        { channels: 640, heads: 10, depths: [2, 2, 2] },
+        { channels: 320, heads: 5, depths: [null, null, null] },
+      ],
+    });
+    const model = unetModel(net, shape);
+    expect(model.inputs.slice(3)).toEqual([
+      { name: 'text_embeds', type: 'float32', dims: [2, 1280] },
+      { name: 'time_ids', type: 'float32', dims: [2, 6] },
+    ]);
+    expect(model.bytes.byteLength).toBeLessThan(1_500_000);
+  });
+
+  // InstantID's IdentityNet has the layout of the others; so have canny, openpose and zoe.
+  test('the ControlNets and the image tokens of InstantID', () => {
+    const model = unetModel(sdxl(), shape, {
+      controlnets: [
+        { ...sdxlControlnet('sdxl-controlnet'), conditionBatch: 1, contextLength: 16 },
+        { ...sdxlControlnet('sdxl-controlnet-small'), conditionBatch: 1 },
+      ],
+      imageTokens: { weights: recorded('sdxl-image-tokens'), length: 16 },
+    });
+    expect(model.inputs.map(({ name, dims }) => `${name} ${dims.join('×')}`).slice(5)).toEqual([
+      'controlnet_encoder_hidden_states.0 2×16×2048',
+      'controlnet_cond.0 1×3×512×768',
+      'conditioning_scale.0 1',
+      'controlnet_cond.1 1×3×512×768',
+      'conditioning_scale.1 1',
+      'image_prompt_embeds 2×16×2048',
+      'ip_adapter_scale 1',
+    ]);
+  });
+
+  test('the small ControlNet, whose middle is an empty transformer', () => {
+    const { config } = sdxlControlnet('sdxl-controlnet-small');
+    expect(config).toMatchObject({ contextWidth: 2048, linearProjection: true, middle: { depths: [0] } });
+    expect(config.down.flatMap(({ depths }) => depths)).toEqual(new Array(6).fill(null));
+  });
+
+  test('another base than the ControlNet was made for is refused', () => {
+    const small = { ...sdxlControlnet('sdxl-controlnet'), conditionBatch: 1, contextLength: 16 };
+    expect(() => unetModel(unet(), shape, { controlnets: [small] })).toThrow(/The ControlNet does not fit the UNet/);
+    const weights = recorded('sd15-controlnet');
+    const other = { config: controlnetConfig(published, weights), weights, conditionBatch: 1, contextLength: 77 };
+    expect(() => unetModel(sdxl(), shape, { controlnets: [other] })).toThrow(/The ControlNet does not fit the UNet/);
+  });
+});
+
+describe('motion modules', () => {
+  const model = (version: MotionVersion, file: string, frames = 16) => {
+    const weights = recorded(file);
+    return motionUnetModel(unet(), { config: motionConfig(version, weights), weights }, { ...shape, frames });
+  };
+
+  // Names and shapes of v14 and v15 are the same.
+  test.each([
+    ['v14', 'motion-module-v14'],
+    ['v15', 'motion-module-v14'],
+    ['v15_v2', 'motion-module-v15_v2'],
+  ] as const)('%s: every tensor is used once', (version, file) => {
+    expect(model(version, file).outputs).toEqual([{ name: 'sample', type: 'float32', dims: [2, 4, 16, 64, 96] }]);
+  });
+
+  test('a file of another version is refused', () => {
+    expect(() => model('v15', 'motion-module-v15_v2')).toThrow(/Without a use: mid_block\.motion_modules/);
+    expect(() => model('v15_v2', 'motion-module-v14')).toThrow(/Missing: mid_block\.motion_modules/);
+  });
+
+  test('more frames than positions are refused', () => {
+    expect(() => model('v14', 'motion-module-v14', 25)).toThrow(/knows 24 frames at most; 25/);
+    expect(() => model('v15_v2', 'motion-module-v15_v2', 32)).not.toThrow();
   });
 });
 
@@ -94,6 +200,11 @@ describe('a configuration is refused', () => {
     [{ addition_embed_type: 'image' }, /"addition_embed_type" to "image"/],
     [{ attention_head_dim: 0 }, /"attention_head_dim" to 0/],
     [{ attention_head_dim: [8, 8] }, /"attention_head_dim"/],
+    [{ only_cross_attention: [true, true, true, false] }, /"only_cross_attention" to true/],
+    [{ down_block_types: ['AttnDownBlock2D', 'DownBlock2D'] }, /"down_block_types" to "AttnDownBlock2D"/],
+    [{ mid_block_type: null }, /"mid_block_type" to null/],
+    [{ time_cond_proj_dim: 256 }, /"time_cond_proj_dim"/],
+    [{ addition_embed_type: 'text_time' }, /"addition_time_embed_dim"/],
     [{ norm_eps: 'small' }, /"norm_eps" to "small"/],
     [[], /does not hold an object/],
   ])('%j', (json, message) => expect(() => unetConfig(json, recorded('sd15-unet'))).toThrow(message));

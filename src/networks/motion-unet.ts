@@ -5,6 +5,7 @@
  */
 import { WeightError } from '../base/errors.ts';
 import { createGraph, type Value } from '../onnx/graph.ts';
+import { declareScales } from '../onnx/low-rank.ts';
 import type { OnnxModel } from '../onnx/model.ts';
 import { concat, reshape, slice, transpose } from '../onnx/ops.ts';
 import { writeModel } from '../onnx/write.ts';
@@ -67,6 +68,7 @@ export function motionUnetModel(net: Unet, motion: Motion, shape: MotionUnetShap
   const video = g.input('sample', 'float32', [batch, inChannels, frames, height, width]);
   const timestep = g.input('timestep', 'float32', [shape.timesteps ?? 1]);
   const context = contextInput(g, 'encoder_hidden_states', batch, textLength, contextWidth);
+  declareScales(g, net.weights);
   // [B, 4, F, H, W] -> [B*F, 4, H, W]
   const sample = reshape(g, transpose(g, video, [0, 2, 1, 3, 4]), [batch * frames, inChannels, height, width]);
   const time = timeEmbedding(g, net.weights, config, timestep, undefined);

@@ -6,10 +6,11 @@
  */
 import { createGraph, type Graph, type Value } from '../onnx/graph.ts';
 import { conv2d } from '../onnx/layers.ts';
+import { declareScales } from '../onnx/low-rank.ts';
 import type { Network, OnnxModel } from '../onnx/model.ts';
 import { reshape, silu } from '../onnx/ops.ts';
 import { writeModel } from '../onnx/write.ts';
-import { type LoraFile, openLoras, withLoras } from '../weights/lora.ts';
+import { openLoras, withLoras } from '../weights/lora.ts';
 import { openNetworkFiles } from '../weights/network-files.ts';
 import type { NetworkWeights, Weights } from '../weights/scope.ts';
 import { type ControlnetUse, conditionDims, controlnet, openControlnet, withControl } from './controlnet.ts';
@@ -47,7 +48,8 @@ export interface UnetExtraFiles {
     folder: string;
   })[];
   imageTokens?: { file: string; length: number };
-  loras?: readonly LoraFile[];
+  /** Files of any layout; the parts for other networks are passed over. */
+  loras?: readonly string[];
 }
 
 /**
@@ -56,8 +58,8 @@ export interface UnetExtraFiles {
  *
  * For each ControlNet: `controlnet_cond.<i>` [conditionBatch, 3, 8H, 8W], `conditioning_scale.<i>` [1] and, where it has
  * a context of its own, `controlnet_encoder_hidden_states.<i>` [B, contextLength, width]. For image tokens:
- * `image_prompt_embeds` [B, length, width], `ip_adapter_scale` [1]. Scales are inputs, so that one session serves all
- * of them; those of LoRAs are part of the graph.
+ * `image_prompt_embeds` [B, length, width], `ip_adapter_scale` [1]. For each LoRA: `lora_scale.<i>` [1]. Scales are
+ * inputs, so that one session serves all of them.
  *
  * @param folder holds `config.json` and `diffusion_pytorch_model.safetensors`: `<repository>/unet`
  */
@@ -70,7 +72,7 @@ export function unetNetwork(folder: string, shape: UnetShape, extras: UnetExtraF
         `controlnet batch ${conditionBatch}${contextLength ? ` with ${contextLength} tokens` : ''} of ${control}`,
     ),
     ...(imageTokens ? [`${imageTokens.length} image tokens of ${imageTokens.file}`] : []),
-    ...loras.map(({ file, scale }) => `lora ×${scale} of ${file}`),
+    ...loras.map((file) => `lora of ${file}`),
   ];
   return {
     key: parts.join(', '),
@@ -99,6 +101,7 @@ export function unetModel(net: Unet, shape: UnetShape, extras: UnetExtras = {}):
   const timestep = g.input('timestep', 'float32', [shape.timesteps ?? 1]);
   const context = contextInput(g, 'encoder_hidden_states', batch, textLength, config.contextWidth);
   const added = addedInputs(g, config, batch);
+  declareScales(g, weights);
   const controls = (extras.controlnets ?? []).map((use, index) => {
     const { contextWidth } = use.config;
     const encoded = controlnet(g, use, {

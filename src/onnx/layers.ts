@@ -5,9 +5,9 @@
 import { float32, sizeOf } from '../math/tensor.ts';
 import type { Weights } from '../weights/scope.ts';
 import type { Graph, Value } from './graph.ts';
-import { narrowed, widened, withConvolutions } from './low-rank.ts';
-import { add, demand, gelu, multiply, reshape } from './ops.ts';
-import { convolve, gemm, rows, type Window } from './products.ts';
+import { changedConvolve, changedGemm, changeOf } from './low-rank.ts';
+import { add, demand, gelu, multiply, reshape, slice } from './ops.ts';
+import { rows, type Window } from './products.ts';
 
 export interface ConvOptions extends Window {
   kernel: number;
@@ -17,33 +17,36 @@ export interface ConvOptions extends Window {
 /** [B, C, H, W] -> [B, channels, H', W'] */
 export function conv2d(g: Graph, w: Weights, x: Value, channels: number, options: ConvOptions): Value {
   const { kernel, bias = true, ...window } = options;
-  const weight = g.weight(w.tensor('weight', [channels, x.dims[1]!, kernel, kernel]));
-  const y = convolve(g, x, weight, bias ? g.weight(w.tensor('bias', [channels])) : undefined, window);
-  return withConvolutions(g, w, x, y, kernel, window);
+  const inChannels = x.dims[1]!;
+  const weight = w.tensor('weight', [channels, inChannels, kernel, kernel]);
+  const addend = bias ? g.weight(w.tensor('bias', [channels])) : undefined;
+  return changedConvolve(g, x, weight, addend, window, changeOf(g, w, [channels, inChannels, kernel]));
 }
 
 /** Weights are stored [out, in]. [N, in] -> [N, features] */
 export function linear(g: Graph, w: Weights, x: Value, features: number, { bias = true } = {}): Value {
-  const weight = g.weight(w.tensor('weight', [features, x.dims[1]!]));
-  const y = gemm(g, x, weight, bias ? g.weight(w.tensor('bias', [features])) : undefined);
-  return widened(g, narrowed(g, w, x, features), y);
+  const shape = [features, x.dims[1]!] as const;
+  const weight = g.weight(w.tensor('weight', shape));
+  return changedGemm(g, x, weight, bias ? g.weight(w.tensor('bias', [features])) : undefined, changeOf(g, w, shape));
 }
 
 /** A 1x1 convolution of tokens, whose weights are stored [out, in, 1, 1]. [N, in] -> [N, features] */
 export function pointwise(g: Graph, w: Weights, x: Value, features: number): Value {
-  const inFeatures = x.dims[1]!;
-  const weight = g.weight(w.tensor('weight', [features, inFeatures, 1, 1]), [features, inFeatures]);
-  const y = gemm(g, x, weight, g.weight(w.tensor('bias', [features])));
-  return widened(g, narrowed(g, w, x, features), y);
+  const shape = [features, x.dims[1]!] as const;
+  const weight = g.weight(w.tensor('weight', [...shape, 1, 1]), shape);
+  return changedGemm(g, x, weight, g.weight(w.tensor('bias', [features])), changeOf(g, w, shape));
 }
 
 /** The gated GELU of arXiv 2002.05202: one stored matrix, its second half is the gate. [N, in] -> [N, features] */
 export function gatedGelu(g: Graph, w: Weights, x: Value, features: number): Value {
-  const weight = w.tensor('weight', [2 * features, x.dims[1]!]);
+  const shape = [2 * features, x.dims[1]!] as const;
+  const weight = w.tensor('weight', shape);
   const bias = w.tensor('bias', [2 * features]);
-  const additions = narrowed(g, w, x, 2 * features);
-  const half = (first: number): Value =>
-    widened(g, additions, gemm(g, x, rows(g, weight, first, features), rows(g, bias, first, features)), first);
+  const change = changeOf(g, w, shape);
+  const half = (first: number): Value => {
+    const own = change && { ...change, up: slice(g, change.up, 0, first, first + features) };
+    return changedGemm(g, x, rows(g, weight, first, features), rows(g, bias, first, features), own);
+  };
   return multiply(g, half(0), gelu(g, half(features)));
 }
 

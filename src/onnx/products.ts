@@ -6,15 +6,21 @@ import type { TensorRef } from '../weights/safetensors.ts';
 import type { Graph, Value } from './graph.ts';
 import { demand, slice } from './ops.ts';
 
-/** factor * x * transposed weight + addend. [N, in], [out, in], [out] or [N, out] -> [N, out] */
-export function gemm(g: Graph, x: Value, weight: Value, addend: Value | undefined, factor = 1): Value {
+/** x * transposed weight + addend. [N, in], [out, in], [out] or [N, out] -> [N, out] */
+export function gemm(g: Graph, x: Value, weight: Value, addend: Value | undefined): Value {
   demand(x.dims.length === 2 && x.dims[1] === weight.dims[1], 'linear', x, weight);
   return g.node(
     'Gemm',
     addend ? [x, weight, addend] : [x, weight],
     { dims: [x.dims[0]!, weight.dims[0]!] },
-    { attributes: { transB: { integer: 1 }, ...(factor === 1 ? {} : { alpha: { float: factor } }) } },
+    { attributes: { transB: { integer: 1 } } },
   );
+}
+
+/** a * b + addend. [N, M], [M, K], [N, K] -> [N, K] */
+export function product(g: Graph, a: Value, b: Value, addend?: Value): Value {
+  demand(a.dims.length === 2 && a.dims[1] === b.dims[0], 'product', a, b);
+  return g.node('Gemm', addend ? [a, b, addend] : [a, b], { dims: [a.dims[0]!, b.dims[1]!] });
 }
 
 /** `count` rows of a stored tensor, from where they lie. */

@@ -25,9 +25,12 @@ export const encoderNetworks: Readonly<Record<string, CaseNetwork>> = {
     const plain = await openWeights(files.weights, textEncoderOf(files));
     // Of SDXL's two text encoders, which one LoRA may both have parts for, only the second has a projection.
     const target = plain.has('text_projection.weight') ? 'textEncoder2' : 'textEncoder';
-    const weights = await withCaseLoras(files, plain, target);
+    const { weights, feeds } = await withCaseLoras(files, plain, target);
     const config = clipTextConfig(files.config, weights);
-    return { model: clipTextModel({ config, weights }, { batch, length }, outputs) };
+    return {
+      model: clipTextModel({ config, weights }, { batch, length }, outputs),
+      feeds: { ...files.inputs, ...feeds },
+    };
   },
 
   async 'clip-vision'(files) {

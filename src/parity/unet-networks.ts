@@ -38,7 +38,8 @@ export const unetNetworks: Readonly<Record<string, CaseNetwork>> = {
       const [, length] = inputDims(files.inputs, 'image_prompt_embeds', 3) as [number, number];
       extras.imageTokens = { weights: await openWeights(pathsOf(files, adapter.weights)), length };
     }
-    const net = await openNet(files, await openWeights(files.weights, 'unet'));
+    const { net, feeds: scales } = await openNet(files, await openWeights(files.weights, 'unet'));
+    Object.assign(feeds, scales);
     return { model: unetModel(net, { batch, height, width, ...lengths(files.inputs) }, extras), feeds };
   },
 
@@ -71,15 +72,16 @@ export const unetNetworks: Readonly<Record<string, CaseNetwork>> = {
     }
     const [unetFiles, motionFiles] = await splitFiles(files.weights);
     const weights = await openWeights(motionFiles);
-    const net = await openNet(files, await openWeights(unetFiles, 'unet'));
+    const { net, feeds } = await openNet(files, await openWeights(unetFiles, 'unet'));
     const shape = { batch, frames, height, width, ...lengths(files.inputs) };
     const model = motionUnetModel(net, { config: motionConfig(version, weights), weights }, shape);
-    return { model, feeds: withTimestep(files.inputs) };
+    return { model, feeds: { ...withTimestep(files.inputs), ...feeds } };
   },
 };
 
-async function openNet(files: CaseFiles, weights: NetworkWeights): Promise<Unet> {
-  return { config: unetConfig(files.config, weights), weights: await withCaseLoras(files, weights, 'unet') };
+async function openNet(files: CaseFiles, plain: NetworkWeights): Promise<{ net: Unet; feeds: Tensors }> {
+  const { weights, feeds } = await withCaseLoras(files, plain, 'unet');
+  return { net: { config: unetConfig(files.config, weights), weights }, feeds };
 }
 
 async function openControl(files: CaseFiles, paths: readonly string[], json: unknown): Promise<Controlnet> {

@@ -1,6 +1,6 @@
 /**
- * LoRA (arXiv 2106.09685) as additions to the layers of a network: the weights of the network stay as they are, and each
- * layer that a LoRA names gets a product of small matrices added (`onnx/low-rank.ts`).
+ * LoRA (arXiv 2106.09685) as additions to the layers of a network: its weight file stays as it is, and each layer that a
+ * LoRA names gets a product of small matrices added in the graph (`onnx/low-rank.ts`).
  *
  * Not here: LoHa, LoKr, DoRA, whole differences, textual inversions.
  */
@@ -11,28 +11,21 @@ import type { TensorRef } from './safetensors.ts';
 import type { LowRank, NetworkWeights, Weights } from './scope.ts';
 import { readWeightFile } from './weight-formats.ts';
 
-export interface LoraFile {
-  file: string;
-  scale: number;
-}
-
 /** The part of a LoRA that is for one network. */
 export interface Lora {
   /** The file, for messages. */
   source: string;
-  scale: number;
-  /** By the name of the layer, see `lora-names.ts`. The factor is alpha over rank, without the scale. */
-  layers: ReadonlyMap<string, LowRank>;
+  /** By the name of the layer, see `lora-names.ts`. */
+  layers: ReadonlyMap<string, LoraLayer>;
 }
 
+/** The factor is alpha over rank. */
+export type LoraLayer = Omit<LowRank, 'scale'>;
+
 /** @throws WeightError for a tensor that is not part of a LoRA of a known layout */
-export async function openLoras(files: readonly LoraFile[], target: LoraTarget): Promise<Lora[]> {
+export async function openLoras(files: readonly string[], target: LoraTarget): Promise<Lora[]> {
   return await Promise.all(
-    files.map(async ({ file, scale }) => ({
-      source: file,
-      scale,
-      layers: await loraLayers(await readWeightFile(file), file, target),
-    })),
+    files.map(async (file) => ({ source: file, layers: await loraLayers(await readWeightFile(file), file, target) })),
   );
 }
 
@@ -46,7 +39,7 @@ export async function loraLayers(
   tensors: ReadonlyMap<string, TensorRef>,
   source: string,
   target: LoraTarget,
-): Promise<ReadonlyMap<string, LowRank>> {
+): Promise<ReadonlyMap<string, LoraLayer>> {
   const found = new Map<string, Parts>();
   const unknown: string[] = [];
   for (const [name, tensor] of tensors) {
@@ -60,12 +53,12 @@ export async function loraLayers(
     }
   }
   if (unknown.length > 0) throw unmatched(source, unknown);
-  const layers = new Map<string, LowRank>();
+  const layers = new Map<string, LoraLayer>();
   for (const [layer, parts] of found) layers.set(layer, await lowRank(parts, layer, source));
   return layers;
 }
 
-async function lowRank({ down, middle, up, alpha }: Parts, layer: string, source: string): Promise<LowRank> {
+async function lowRank({ down, middle, up, alpha }: Parts, layer: string, source: string): Promise<LoraLayer> {
   if (!down || !up) throw new WeightError(`The LoRA ${source} has only one of the two matrices of "${layer}".`);
   const rank = down.shape[0]!;
   if (up.shape[1] !== rank) {
@@ -81,14 +74,15 @@ async function scalar(tensor: TensorRef): Promise<number> {
 }
 
 /**
- * The weights with the LoRAs beside them: layers built over these add them. One of scale 0 adds nothing at all.
- * `finish` throws when a LoRA is for a layer that the network does not have.
+ * The weights with the LoRAs beside them: layers built over these add them, each times the graph's input
+ * `lora_scale.<i>` (float32 [1]). `finish` throws when a LoRA is for a layer that the network does not have.
  */
 export function withLoras(weights: NetworkWeights, loras: readonly Lora[]): NetworkWeights {
   if (loras.length === 0) return weights;
   const perLevel = entriesPerLevel(weights);
-  const open = loras.map(({ layers, ...lora }) => ({
-    ...lora,
+  const open = loras.map(({ layers, source }, index) => ({
+    source,
+    scale: `lora_scale.${index}`,
     layers: new Map([...layers].map(([layer, addition]) => [diffusersLayer(layer, perLevel), addition])),
     used: new Set<string>(),
   }));
@@ -99,7 +93,7 @@ export function withLoras(weights: NetworkWeights, loras: readonly Lora[]): Netw
       const addition = layers.get(layer);
       if (!addition) return [];
       used.add(layer);
-      return scale === 0 ? [] : [{ ...addition, factor: scale * addition.factor }];
+      return [{ ...addition, scale }];
     });
   };
 
@@ -113,6 +107,7 @@ export function withLoras(weights: NetworkWeights, loras: readonly Lora[]): Netw
 
   return {
     ...scope(weights),
+    scales: open.map(({ scale }) => scale),
     names: weights.names,
     finish(isLeftover = () => false) {
       weights.finish(isLeftover);

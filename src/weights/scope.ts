@@ -3,7 +3,7 @@ import { type Component, splitCheckpoint } from './checkpoint.ts';
 import type { TensorRef } from './safetensors.ts';
 import { readWeightFile } from './weight-formats.ts';
 
-/** A product of small matrices (LoRA) that is added to what a layer computes: factor * up(middle(down(x))). */
+/** A product of small matrices (LoRA) that is added to the weights of a layer: scale * factor * up * middle * down. */
 export interface LowRank {
   /** [rank, in], or a kernel [rank, in, h, w] */
   down: TensorRef;
@@ -12,6 +12,8 @@ export interface LowRank {
   /** [out, rank], or a kernel [out, rank, 1, 1] */
   up: TensorRef;
   factor: number;
+  /** Graph input that holds the scale. */
+  scale: string;
 }
 
 /** Tensors reached by the names of the checkpoint, level by level. */
@@ -34,6 +36,8 @@ export interface Weights {
 
 /** All tensors of a network. */
 export interface NetworkWeights extends Weights {
+  /** Graph inputs that additions name; a graph has to declare all of them. */
+  readonly scales?: readonly string[];
   /** Of all tensors. */
   names(): Iterable<string>;
   /**

@@ -7,6 +7,7 @@ code at the commit of the published service, and the release of diffusers that i
 """
 
 import functools
+import json
 import sys
 import types
 from pathlib import Path
@@ -27,9 +28,8 @@ repair_baddbmm()
 
 groups = 4
 # 32 in the code, as everywhere in the published networks; the channels here are fewer.
-motion_module.TemporalTransformer3DModel = functools.partial(
-    motion_module.TemporalTransformer3DModel, norm_num_groups=groups
-)
+patched = functools.partial(motion_module.TemporalTransformer3DModel, norm_num_groups=groups)
+motion_module.TemporalTransformer3DModel = patched
 config = dict(
     sample_size=16,
     in_channels=4,
@@ -48,7 +48,7 @@ versions = {
 }
 
 
-def motion_unet(name, seed, version, batch, frames, height, width, timestep):
+def options_of(version):
     options = dict(versions[version])
     module = dict(
         num_attention_heads=8,
@@ -58,16 +58,32 @@ def motion_unet(name, seed, version, batch, frames, height, width, timestep):
         temporal_position_encoding_max_len=options.pop("positions"),
         temporal_attention_dim_div=1,
     )
-    model = UNet3DConditionModel(
-        **config,
-        down_block_types=("CrossAttnDownBlock3D", "CrossAttnDownBlock3D", "DownBlock3D"),
-        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D", "CrossAttnUpBlock3D"),
+    return dict(
         use_motion_module=True,
         motion_module_type="Vanilla",
         motion_module_kwargs=module,
         unet_use_cross_frame_attention=False,
         unet_use_temporal_attention=False,
         **options,
+    )
+
+
+def header(version, groups):
+    """Names, types and shapes of the published file; see headers.py."""
+    patched.keywords["norm_num_groups"] = groups
+    state = UNet3DConditionModel(cross_attention_dim=768, **options_of(version)).state_dict()
+    entries = {key: ["F32", list(value.shape)] for key, value in sorted(state.items()) if "motion_modules" in key}
+    lines = [f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in entries.items()]
+    (fixtures / "headers" / f"motion-module-{version}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    print(f"motion-module-{version}: {len(entries)} tensors")
+
+
+def motion_unet(name, seed, version, batch, frames, height, width, timestep):
+    model = UNet3DConditionModel(
+        **config,
+        down_block_types=("CrossAttnDownBlock3D", "CrossAttnDownBlock3D", "DownBlock3D"),
+        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D", "CrossAttnUpBlock3D"),
+        **options_of(version),
     )
     # Half weights, computed in float32.
     randomize(model, seed).to(torch.float16).to(torch.float32)
@@ -115,3 +131,5 @@ def motion_unet(name, seed, version, batch, frames, height, width, timestep):
 if __name__ == "__main__":
     motion_unet("motion-unet-v14", 300, "v14", batch=2, frames=5, height=6, width=10, timestep=421.0)
     motion_unet("motion-unet-v15-v2", 310, "v15_v2", batch=2, frames=3, height=10, width=6, timestep=[961.0, 41.0])
+    for version in versions:
+        header(version, groups=32)

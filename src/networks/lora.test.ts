@@ -1,0 +1,96 @@
+/** What the parity cases of LoRA do not tell: scale 0, and files that do not fit. Their sums are in `networks.test.ts`. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openNetworkCase } from '../parity/case.ts';
+import { runNetworkCase } from '../parity/network-case.ts';
+import { type TensorToWrite, writeSafetensors } from '../weights/write-safetensors.ts';
+
+const cases = fileURLToPath(new URL('../../test/fixtures/networks/', import.meta.url));
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'darkroom-lora-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function sample(name: string, loras?: unknown): Promise<Float32Array> {
+  const found = await openNetworkCase(join(cases, name));
+  const changed = loras ? { ...found, options: { ...found.options, loras } } : found;
+  const { actual } = await runNetworkCase(join(cases, name), changed, { device: 'cpu' });
+  return actual.sample!.data as Float32Array;
+}
+
+test('a LoRA of scale 0 is none, bit for bit', async () => {
+  const none = await sample('lora-two', []);
+  const off = await sample('lora-two', [
+    { file: 'lora-0.safetensors', scale: 0 },
+    { file: 'lora-1.safetensors', scale: 0 },
+  ]);
+  expect(off).toEqual(none);
+  expect(await sample('lora-two', [{ file: 'lora-0.safetensors', scale: 0.1 }])).not.toEqual(none);
+});
+
+describe('a file that does not fit is refused', () => {
+  const withLora = async (name: string, shapes: Record<string, number[]>): Promise<Float32Array> => {
+    const file = join(folder, `${name}.safetensors`);
+    const tensors = Object.entries(shapes).map(([key, shape]): [string, TensorToWrite] => {
+      const size = shape.reduce((product, dim) => product * dim, 1);
+      return [key, { dtype: 'F32', shape, bytes: new Uint8Array(4 * size) }];
+    });
+    await writeSafetensors(file, new Map(tensors));
+    return await sample('unet', [{ file: relative(join(cases, 'unet'), file), scale: 1 }]);
+  };
+  const layer = 'lora_unet_mid_block_attentions_0_proj_in';
+
+  test('with a layer that the network lacks', async () => {
+    const shapes = { 'lora_unet_nowhere.lora_down.weight': [2, 24], 'lora_unet_nowhere.lora_up.weight': [24, 2] };
+    await expect(withLora('nowhere', shapes)).rejects.toThrow(
+      /no layer of the network takes: lora_unet_nowhere\.lora_down\.weight\. .*trained for this base model/,
+    );
+  });
+
+  test('with the shapes of another base', async () => {
+    const shapes = { [`${layer}.lora_down.weight`]: [2, 640], [`${layer}.lora_up.weight`]: [640, 2] };
+    await expect(withLora('other-base', shapes)).rejects.toThrow(
+      /has the shape \[640, 2\]; the layer "mid_block\.attentions\.0\.proj_in" needs \[24, 2\]/,
+    );
+  });
+
+  test('with half of a layer', async () => {
+    await expect(withLora('half', { [`${layer}.lora_down.weight`]: [2, 24] })).rejects.toThrow(/only one of the two/);
+  });
+
+  test('with two ranks in a layer', async () => {
+    const shapes = { [`${layer}.lora_down.weight`]: [2, 24], [`${layer}.lora_up.weight`]: [24, 3] };
+    await expect(withLora('ranks', shapes)).rejects.toThrow(/different ranks/);
+  });
+
+  test('with an alpha that is not one number', async () => {
+    const shapes = {
+      [`${layer}.lora_down.weight`]: [2, 24],
+      [`${layer}.lora_up.weight`]: [24, 2],
+      [`${layer}.alpha`]: [2],
+    };
+    await expect(withLora('alpha', shapes)).rejects.toThrow(/not a single number/);
+  });
+
+  test.each([
+    ['hada_w1_a', /This is a LoHa/],
+    ['lokr_w1', /This is a LoKr/],
+    ['dora_scale', /This is a DoRA/],
+    ['diff', /whole differences/],
+    ['weight', /Check that it is a LoRA/],
+  ])('of another kind: %s', async (suffix, message) => {
+    await expect(withLora(suffix, { [`${layer}.${suffix}`]: [2, 2] })).rejects.toThrow(message);
+  });
+
+  test('twice under two names', async () => {
+    const shapes = {
+      [`${layer}.lora_down.weight`]: [2, 24],
+      'unet.mid_block.attentions.0.proj_in.lora.down.weight': [2, 24],
+    };
+    await expect(withLora('twice', shapes)).rejects.toThrow(/twice, under two names/);
+  });
+});
