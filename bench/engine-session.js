@@ -1,8 +1,8 @@
 /** The Darkroom side of `engine.js`: loads the networks, then answers `step` and `save`. */
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { controlnetConfig, unetConfig } from '../dist/networks/config.js';
 import { unetModel } from '../dist/networks/unet.js';
+import { controlnetConfig, unetConfig } from '../dist/networks/unet-config.js';
 import { openSession } from '../dist/runtime/session.js';
 import { readConfig } from '../dist/weights/network-files.js';
 import { readTensor } from '../dist/weights/read-tensor.js';
@@ -24,7 +24,7 @@ const [batch, , height, width] = feeds.sample.dims;
 const model = unetModel(
   { config: unetConfig(json, weights), weights },
   { batch, height, width, textLength: feeds.encoder_hidden_states.dims[1] },
-  [{ config: controlnetConfig(json, control), weights: control, scale: 1, conditionBatch: 1 }],
+  { controlnets: [{ config: controlnetConfig(json, control), weights: control, conditionBatch: 1 }] },
 );
 const built = performance.now();
 const session = await openSession(model, 'cpu');
@@ -37,9 +37,10 @@ answer({
 let outputs;
 for await (const question of createInterface({ input: process.stdin })) {
   if (question === 'step') {
-    const before = performance.now();
+    const [before, used] = [performance.now(), process.cpuUsage()];
     outputs = await session.run(feeds);
-    answer({ milliseconds: performance.now() - before });
+    const { user, system } = process.cpuUsage(used);
+    answer({ seconds: (performance.now() - before) / 1000, processorSeconds: (user + system) / 1e6 });
   } else {
     const { dims, data } = outputs.sample;
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);

@@ -5,16 +5,18 @@
  *   npm run build && node bench/engine.js [rounds]
  *
  * Writes 4.9 GB of weights to the temporary folder (TMPDIR) and removes them. The torch side runs where
- * tools/reference/setup.sh has made its environment, and is left out elsewhere. Prints one JSON object.
+ * tools/reference/setup.sh has made its environment, and is left out elsewhere; Debian's torch needs libopenblas0, else
+ * it multiplies with the reference BLAS. Prints one JSON object.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { unetModel } from '../dist/networks/unet.js';
+import { mirrored } from '../dist/networks/unet-config.js';
 import { inventWeights } from '../dist/weights/random-weights.js';
 import { readTensor } from '../dist/weights/read-tensor.js';
 import { readSafetensors } from '../dist/weights/safetensors.js';
@@ -22,49 +24,47 @@ import { writeSafetensors } from '../dist/weights/write-safetensors.js';
 
 const rounds = Number(process.argv[2] ?? 5);
 const shape = { batch: 2, height: 64, width: 64, textLength: 77 };
-const level = (channels, depth) => ({ channels, heads: 8, depth });
+const levels = [320, 640, 1280, 1280].map((channels, index) => ({ channels, heads: 8, depth: index < 3 ? 1 : null }));
 const encoder = {
   inChannels: 4,
-  levels: [level(320, 1), level(640, 1), level(1280, 1), level(1280, 0)],
-  layers: 2,
-  middleDepth: 1,
+  ...mirrored(levels, 2),
   contextWidth: 768,
   linearProjection: false,
   norm: { groups: 32, epsilon: 1e-5 },
 };
 
-const folder = await mkdtemp(join(tmpdir(), 'darkroom-bench-'));
-try {
-  await prepare();
-  const contestants = [await start('darkroom', process.execPath, [path('engine-session.js')])];
-  const python = path('../tools/reference/.venv/bin/python');
-  if (existsSync(python)) {
-    contestants.push(await start('torch', python, [path('../tools/reference/bench_unet.py')]));
-  }
-  // The first step allocates; it is not counted.
-  for (const contestant of contestants) await contestant.step();
-  for (let round = 0; round < rounds; round++) {
-    for (const contestant of contestants) contestant.steps.push(await contestant.step());
-  }
-  for (const contestant of contestants) await contestant.stop();
-  await report(contestants);
-} finally {
-  await rm(folder, { recursive: true });
+const folder = await mkdtemp(join(tmpdir(), 'darkroom-engine-'));
+process.once('exit', () => rmSync(folder, { recursive: true }));
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
+await prepare();
+const contestants = [await start('darkroom', process.execPath, [path('engine-session.js')])];
+const python = path('../tools/reference/.venv/bin/python');
+if (existsSync(python)) {
+  contestants.push(await start('torch', python, [path('../tools/reference/bench_unet.py')]));
 }
+// The first step allocates; it is not counted.
+for (const contestant of contestants) await contestant.step();
+for (let round = 0; round < rounds; round++) {
+  for (const contestant of contestants) contestant.steps.push(await contestant.step());
+}
+for (const contestant of contestants) await contestant.stop();
+await report(contestants);
 
 /** Writes the weights, and the inputs of one step. */
 async function prepare() {
   const unet = inventWeights();
   const control = inventWeights();
   const config = { ...encoder, conditionChannels: [16, 32, 96, 256], conditionOrder: 'rgb' };
-  const model = unetModel({ config: { ...encoder, outChannels: 4 }, weights: unet.weights }, shape, [
-    { config, weights: control.weights, scale: 1, conditionBatch: 1 },
-  ]);
+  const model = unetModel({ config: { ...encoder, outChannels: 4 }, weights: unet.weights }, shape, {
+    controlnets: [{ config, weights: control.weights, conditionBatch: 1 }],
+  });
   await unet.write(join(folder, 'unet.safetensors'), 'unet');
   await control.write(join(folder, 'controlnet.safetensors'), 'controlnet');
   const inputs = model.inputs.map(({ name, dims }, phase) => {
     const size = dims.reduce((product, dim) => product * dim, 1);
-    const wave = (_, index) => (name === 'timestep' ? 501 : Math.sin(index * 0.37 + phase));
+    const fixed = { timestep: 501, 'conditioning_scale.0': 1 };
+    const wave = (_, index) => fixed[name] ?? Math.sin(index * 0.37 + phase);
     return [
       name,
       { dtype: 'F32', shape: dims, bytes: new Uint8Array(Float32Array.from({ length: size }, wave).buffer) },
@@ -94,7 +94,7 @@ async function start(name, command, args) {
     opened: await answer(),
     memory,
     steps: [],
-    step: async () => (await ask('step')).milliseconds,
+    step: async () => await ask('step'),
     stop: async () => {
       await ask('save');
       clearInterval(timer);
@@ -105,28 +105,32 @@ async function start(name, command, args) {
 
 /** Megabytes; pages mapped from the weight files are resident but not private. */
 function sampleMemory(pid, memory) {
-  let rollup;
+  let status;
   try {
-    rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+    status = readFileSync(`/proc/${pid}/status`, 'utf8');
   } catch {
     return; // Not Linux, or the process has just ended.
   }
-  const megabytes = (key) => Math.round(Number(rollup.match(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm'))[1]) / 1024);
-  memory.resident = Math.max(memory.resident, megabytes('Rss'));
-  memory.private = Math.max(memory.private, megabytes('Anonymous'));
+  const megabytes = (key) =>
+    Math.round(Number(status.match(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm'))?.[1] ?? 0) / 1024);
+  memory.resident = Math.max(memory.resident, megabytes('VmHWM'));
+  memory.private = Math.max(memory.private, megabytes('RssAnon'));
 }
 
 async function report(contestants) {
   const results = contestants.map(({ name, opened, steps, memory }) => ({
     name,
     opened,
-    stepMilliseconds: Math.round(median(steps)),
-    steps: steps.map(Math.round),
+    stepSeconds: median(steps.map((step) => step.seconds)),
+    // Less sensitive than the wall clock to what else the machine does.
+    stepProcessorSeconds: median(steps.map((step) => step.processorSeconds)),
+    steps,
     peakMegabytes: memory,
   }));
   const [ours, torch] = results;
   const agreement = torch && {
-    timesAsFast: Number((torch.stepMilliseconds / ours.stepMilliseconds).toFixed(2)),
+    timesAsFast: Number((torch.stepSeconds / ours.stepSeconds).toFixed(2)),
+    timesAsFastByProcessorTime: Number((torch.stepProcessorSeconds / ours.stepProcessorSeconds).toFixed(2)),
     relativeError: Number((await relativeError('darkroom', 'torch')).toExponential(2)),
   };
   const machine = { processor: cpus()[0].model, cores: cpus().length, node: process.version, load: loadavg()[0] };

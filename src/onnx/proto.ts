@@ -43,13 +43,19 @@ export function concat(parts: readonly Encoded[]): Encoded {
 
 /** Seven bits a byte, lowest first; negative numbers as their 64-bit two's complement. */
 function varint(value: number | bigint): number[] {
-  let rest = BigInt.asUintN(64, BigInt(value));
   const groups: number[] = [];
-  while (rest > 0x7fn) {
-    groups.push(Number(rest & 0x7fn) | 0x80);
-    rest >>= 7n;
+  // Nearly every number is small; bigints would take most of the time that a graph takes to write.
+  let rest = value;
+  if (typeof rest === 'number' && (rest < 0 || rest > 0x7fffffff)) rest = BigInt(rest);
+  if (typeof rest === 'number') {
+    for (; rest > 0x7f; rest >>>= 7) groups.push((rest & 0x7f) | 0x80);
+    groups.push(rest);
+    return groups;
   }
-  return [...groups, Number(rest)];
+  rest = BigInt.asUintN(64, rest);
+  for (; rest > 0x7fn; rest >>= 7n) groups.push(Number(rest & 0x7fn) | 0x80);
+  groups.push(Number(rest));
+  return groups;
 }
 
 function key(field: number, wireType: number): number {

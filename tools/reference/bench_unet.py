@@ -3,6 +3,7 @@ The torch side of bench/engine.js: the same networks in diffusers, over the same
 """
 
 import json
+import os
 import sys
 import time
 
@@ -24,7 +25,11 @@ with torch.inference_mode():
     controlnet = ControlNetModel(cross_attention_dim=768).eval()
     controlnet.load_state_dict(load_file(f"{folder}/controlnet.safetensors"))
 inputs = load_file(f"{folder}/inputs.safetensors")
-answer(openMilliseconds=round(1000 * (time.perf_counter() - started)), threads=torch.get_num_threads())
+with open("/proc/self/maps") as maps:
+    blas = "openblas" if "openblas" in maps.read() else "unknown"
+opened = round(1000 * (time.perf_counter() - started))
+torch.set_num_threads(os.cpu_count())
+answer(openMilliseconds=opened, threads=torch.get_num_threads(), blas=blas, version=torch.__version__)
 
 
 @torch.inference_mode()
@@ -43,9 +48,9 @@ def step():
 
 for line in sys.stdin:
     if line.strip() == "step":
-        before = time.perf_counter()
+        before, used = time.perf_counter(), time.process_time()
         output = step()
-        answer(milliseconds=1000 * (time.perf_counter() - before))
+        answer(seconds=time.perf_counter() - before, processorSeconds=time.process_time() - used)
     else:
         save_file({"sample": output.contiguous()}, f"{folder}/torch-output.safetensors")
         answer()
