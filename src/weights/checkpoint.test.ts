@@ -114,6 +114,18 @@ describe('a checkpoint', () => {
   test('whose fused matrix has no three parts is refused', () => {
     const fused = 'conditioner.embedders.1.model.transformer.resblocks.0.attn.in_proj_weight';
     expect(() => names({ [fused]: [10, 4] })).toThrow(/cannot be divided into query, key and value/);
+    expect(() => names({ [fused]: [] })).toThrow(/cannot be divided into query, key and value/);
+  });
+
+  test('whose projection is no matrix is refused', () => {
+    expect(() => names({ 'conditioner.embedders.1.model.text_projection': [4] })).toThrow(
+      /text_projection" .* no matrix/,
+    );
+  });
+
+  test('may have any number of names', () => {
+    const many = Object.fromEntries(Array.from({ length: 150_000 }, (_, index) => [`control_model.t${index}`, [1]]));
+    expect(names(many)).toHaveLength(150_000);
   });
 
   test('in the later layout is none', () => {

@@ -73,6 +73,7 @@ function renamedTensors(tensor: TensorRef, name: string): TensorRef[] {
     }));
   }
   if (name.endsWith('{transposed}')) {
+    if (tensor.shape.length !== 2) throw new WeightError(`The tensor "${tensor.name}" of ${tensor.file} is no matrix.`);
     const axes = (tensor.axes ?? [0, 1]).map((axis) => 1 - axis);
     return [withAxes({ ...tensor, name: name.replace('{transposed}', ''), shape: tensor.shape.toReversed() }, axes)];
   }

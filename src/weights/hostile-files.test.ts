@@ -80,6 +80,7 @@ describe('a pickle is refused', () => {
     ['that calls what is no function', () => inZip('ctorch\nFloatStorage\n)R'), /calls "torch\.FloatStorage"/],
     ['that calls a text', () => inZip(text('system'), ')R'), /makes no sense/],
     ['that calls a map with a name', () => inZip('}', text('name'), text('torch.Size'), 's)R'), /makes no sense/],
+    ['that calls what a placeholder stands for', () => inZip('cnumpy\ndtype\n)R)R'), /makes no sense/],
     ['that gives a state to a tensor', () => inZip(tensor('0', 6, [6], [1]), '}b'), /makes no sense/],
     ['with a text opcode', () => inZip('I1\n'), /operation 0x49/],
     ['with the extension registry', () => inZip('\x82\x01'), /operation 0x82/],
@@ -163,7 +164,9 @@ describe('a bomb costs nothing:', () => {
       's'.repeat(50_000),
     );
     await within(20_000, () => refused(torchZip(deep), /more than 16 deep/));
-    await within(20_000, () => refused(torchZip(pickle(']'.repeat(300_000), 'a'.repeat(299_999))), /no map of tensors/));
+    await within(20_000, () =>
+      refused(torchZip(pickle(']'.repeat(300_000), 'a'.repeat(299_999))), /no map of tensors/),
+    );
   });
 
   test('a map that contains itself', async () => {
@@ -264,6 +267,14 @@ describe('an older container is refused', () => {
     ['without its values', () => torchLegacy(data, ['0'], []), /cut short/],
     ['cut in its values', () => torchLegacy(data, ['0'], [storage]).subarray(0, -1), /cut short/],
   ])('%s', async (_, make, message) => await refused(make(), message));
+});
+
+test('a safetensors file is known even where its length reads as the beginning of a pickle', async () => {
+  const path = join(folder, 'like-a-pickle.safetensors');
+  const header = JSON.stringify({ a: { dtype: 'F32', shape: [6], data_offsets: [0, 24] } }).padEnd(0x0280);
+  await writeFile(path, Buffer.concat([uint32(0x0280), uint32(0), Buffer.from(header), storage]));
+  expect((await readFile(path)).subarray(0, 2)).toEqual(Buffer.from([0x80, 2]));
+  expect([...(await readWeightFile(path)).keys()]).toEqual(['a']);
 });
 
 test('what is no weight file is told apart', async () => {

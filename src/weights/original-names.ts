@@ -145,16 +145,17 @@ export function renamed(name: string, rules: readonly Rule[], counts: Counts): s
 
 /** @param names without the prefix of their component */
 export function countsOf(names: readonly string[]): Counts {
-  const highest = (pattern: RegExp): number => {
-    let found = -1;
-    for (const name of names) found = Math.max(found, Number(pattern.exec(name)?.[1] ?? -1));
-    return found;
-  };
-  const downsamplers = names.map((name) => Number(/^input_blocks\.(\d+)\.0\.op\.weight$/.exec(name)?.[1] ?? Infinity));
+  const numbers = (pattern: RegExp): number[] =>
+    names.flatMap((name) => {
+      const found = pattern.exec(name)?.[1];
+      return found === undefined ? [] : [Number(found)];
+    });
+  const highest = (found: readonly number[]): number => found.reduce((a, b) => Math.max(a, b), -1);
+  const lowest = (found: readonly number[]): number => found.reduce((a, b) => Math.min(a, b), Number.MAX_SAFE_INTEGER);
   return {
-    perLevel: Math.min(...downsamplers, Number.MAX_SAFE_INTEGER),
-    vaeLevels: highest(/^decoder\.up\.(\d+)\./) + 1,
-    lastHint: highest(/^input_hint_block\.(\d+)\./),
+    perLevel: lowest(numbers(/^input_blocks\.(\d+)\.0\.op\.weight$/)),
+    vaeLevels: highest(numbers(/^decoder\.up\.(\d+)\./)) + 1,
+    lastHint: highest(numbers(/^input_hint_block\.(\d+)\./)),
   };
 }
 

@@ -94,3 +94,23 @@ describe('an index is refused', () => {
     await expect(open({ ...good, d: 'model-3.safetensors' })).rejects.toThrow(/it is not a file/);
   });
 });
+
+test('an index damaged at random ends in its three tensors or in a WeightError', async () => {
+  const whole = Buffer.from(JSON.stringify({ metadata: { total_size: 12 }, weight_map: good }));
+  for (let at = 0; at < whole.length; at++) {
+    for (const value of [whole[at]! ^ 1, 0x22, 0x7d, 0x2e]) {
+      const bytes = Buffer.from(whole);
+      bytes[at] = value;
+      await writeFile(index, bytes);
+      const names = await readWeightFile(index).then(
+        (tensors) => [...tensors.keys()].sort(),
+        (error: unknown) => {
+          expect(error).toBeInstanceOf(WeightError);
+          expect((error as Error).message).toContain(folder);
+          return ['a', 'b', 'c'];
+        },
+      );
+      expect(names).toEqual(['a', 'b', 'c']);
+    }
+  }
+});
