@@ -57,5 +57,6 @@ try {
 } catch (error) {
   const isOurs = error instanceof UsageError || error instanceof SettingsError || isFromParseArgs(error);
   process.stderr.write(`darkroom: ${isOurs ? error.message : error instanceof Error ? error.stack : error}\n`);
-  process.exitCode = isOurs ? 2 : 1;
+  // Not `exitCode`: what was opened before the fault (a database, an engine) would keep the process alive.
+  process.exit(isOurs ? 2 : 1);
 }

@@ -45,11 +45,11 @@ async function run(args: string[]): Promise<number> {
   const host =
     settings.concurrency > 0 ? await startHost({ database, predictions, files, models, settings, log }) : undefined;
   const ready = async (): Promise<string[]> => {
-    const fault = await predictions.queued().then(
-      () => undefined,
-      (error: Error) => error.message,
-    );
-    return fault === undefined ? [] : [`The database does not answer: ${fault}`];
+    const reasons: string[] = [];
+    // Fixed sentences: anybody may ask, and a database's own message can name hosts.
+    if (!(await answers(predictions.queued()))) reasons.push('The database does not answer; the log says why.');
+    if (host?.isStuck()) reasons.push('No engine can be started; the log says why.');
+    return reasons;
   };
   const retention = startRetention({ database, files, retentionMs: settings.retentionMs, log });
   const app = await createApp({ settings, models, predictions, files, log, ready });
@@ -57,12 +57,20 @@ async function run(args: string[]): Promise<number> {
   process.stdout.write(`Darkroom listens on ${address}\n`);
 
   log.info({ signal: await asked }, 'ending');
+  predictions.endWaits();
   await app.close();
   await retention.close();
   await host?.close();
   await predictions.close();
   await database.close();
   return 0;
+}
+
+function answers(question: Promise<unknown>): Promise<boolean> {
+  return question.then(
+    () => true,
+    () => false,
+  );
 }
 
 export default { help, run } satisfies Command;

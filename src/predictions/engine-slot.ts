@@ -11,11 +11,14 @@ const shutdownMs = 1_000;
 export interface EngineSlot {
   /** The engine of this slot once it is ready; `undefined` when the slot closes first. */
   engine(): Promise<EngineProcess | undefined>;
+  /** Whether the last try to start an engine failed. */
+  isFailing(): boolean;
   close(): Promise<void>;
 }
 
 export function openEngineSlot(environment: NodeJS.ProcessEnv, log: Logger): EngineSlot {
   const closing = new AbortController();
+  let failing = false;
   let current: Promise<EngineProcess | undefined> = start(0);
 
   /** Goes on until an engine is ready or the slot closes. @param failures in a row before this one */
@@ -24,6 +27,7 @@ export function openEngineSlot(environment: NodeJS.ProcessEnv, log: Logger): Eng
     if (closing.signal.aborted) return undefined;
     try {
       const engine = await startEngineProcess(environment, closing.signal, log);
+      failing = false;
       void engine.ended.then((how) => {
         if (closing.signal.aborted) return;
         log.warn({ how }, 'an engine process ended; starting another');
@@ -32,6 +36,7 @@ export function openEngineSlot(environment: NodeJS.ProcessEnv, log: Logger): Eng
       return engine;
     } catch (error) {
       if (closing.signal.aborted) return undefined;
+      failing = true;
       log.error({ error: error instanceof Error ? error.message : error, failures: failures + 1 }, 'no engine');
       return start(failures + 1);
     }
@@ -49,6 +54,7 @@ export function openEngineSlot(environment: NodeJS.ProcessEnv, log: Logger): Eng
         if (engine && !engine.hasEnded()) return engine;
       }
     },
+    isFailing: () => failing,
     async close() {
       closing.abort();
       const engine = await current;

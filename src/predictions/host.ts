@@ -40,6 +40,8 @@ export interface HostOptions {
 /** Claims predictions and has engine processes run them, `settings.concurrency` at a time. */
 export interface Host {
   id: string;
+  /** Whether none of its engines can be started, so that nothing would run. */
+  isStuck(): boolean;
   /**
    * Lets what runs finish within `graceMs`; what does not is queued again, and that start is not counted. The default
    * leaves time to end in good order where a process that does not end within 10 s is killed.
@@ -139,6 +141,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   return {
     id,
+    isStuck: () => slots.every((slot) => slot.isFailing()),
     async close(graceMs = 5_000) {
       closing = true;
       clearInterval(timer);

@@ -20,7 +20,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { canny } from '../../src/annotators/canny.ts';
 import { readImage } from '../../src/base/image.ts';
-import { type RunningDarkroom, spawnDarkroom } from '../support/spawn-darkroom.ts';
+import { type Program, startProgram } from '../support/program.ts';
 
 const model = 'rossjillian/controlnet:795433b19458d0f4fa172a7ccf93178d2adb1cb8ab2ad6c8fdc33fdbcd49f477';
 const photograph = fileURLToPath(new URL('../fixtures/photos/eileen-collins.jpg', import.meta.url));
@@ -29,11 +29,16 @@ const base = { image: readFileSync(photograph), prompt: 'a bronze bust', structu
 const quick = { ...base, image_resolution: 256, steps: 2, seed: 7 };
 
 const home = mkdtempSync(join(tmpdir(), 'darkroom-e2e-'));
-let darkroom: RunningDarkroom;
+let darkroom: Program;
 let replicate: Replicate;
 
 async function start(): Promise<void> {
-  darkroom = await spawnDarkroom('serve', { DARKROOM_HOME: home, DARKROOM_LOG_LEVEL: 'warn' });
+  darkroom = await startProgram('serve', {
+    PORT: '0',
+    DARKROOM_HOME: home,
+    HF_HOME: home,
+    DARKROOM_LOG_LEVEL: 'warn',
+  });
   replicate = new Replicate({ baseUrl: `${darkroom.origin}/v1`, auth: 'any' });
 }
 
@@ -64,7 +69,7 @@ const digest = (file: Buffer | undefined): string => createHash('sha256').update
 
 beforeAll(start);
 afterAll(async () => {
-  await darkroom?.stop();
+  await darkroom?.end();
   rmSync(home, { recursive: true, force: true });
 });
 
@@ -100,7 +105,7 @@ test('the same seed gives the same bytes, also after a restart', async () => {
   const first = await predict({});
   const again = await predict({});
   expect(digest(again.files[0])).toBe(digest(first.files[0]));
-  await darkroom.stop();
+  await darkroom.end();
   await start();
   const restarted = await predict({});
   expect(digest(restarted.files[0])).toBe(digest(first.files[0]));
@@ -193,7 +198,7 @@ test('a cut-off weight file fails the prediction with the file and the remedy, a
     'models--runwayml--stable-diffusion-v1-5/snapshots/abc/unet/diffusion_pytorch_model.safetensors',
   );
   truncateSync(unet, statSync(unet).size - 1000);
-  await darkroom.stop();
+  await darkroom.end();
   await start();
   const { prediction } = await predict({});
   expect(prediction.status).toBe('failed');

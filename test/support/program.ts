@@ -10,6 +10,8 @@ export interface Program {
   pid: number;
   /** Origin of the server; empty for a worker. */
   origin: string;
+  /** The last of what it wrote to standard error. */
+  errors(): string;
   /** `kill -9`, and waits until it is gone. */
   kill(): Promise<void>;
   /** Asks it to end, and waits until it has. @returns its exit code */
@@ -29,13 +31,18 @@ export async function startProgram(command: 'serve' | 'worker', env: Record<stri
   });
   const exited = once(child, 'exit');
   const ready = command === 'serve' ? /Darkroom listens on (\S+)\n/ : /Darkroom worker ready()/;
-  const origin = await waitUntil(`${command} is ready`, () => {
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${command} ended: ${output}${errors}`);
-    return ready.exec(output);
-  });
+  const origin = await waitUntil(
+    `${command} is ready`,
+    () => {
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${command} ended: ${output}${errors}`);
+      return ready.exec(output);
+    },
+    90_000,
+  );
   return {
     pid: child.pid!,
     origin: origin[1]!,
+    errors: () => errors,
     async kill() {
       child.kill('SIGKILL');
       await exited;
@@ -67,4 +74,21 @@ function processes(): { pid: number; parent: number }[] {
     .map((line) => line.trim().split(/\s+/))
     .filter(([, , state]) => !state!.startsWith('Z'))
     .map(([pid, parent]) => ({ pid: Number(pid), parent: Number(parent) }));
+}
+
+/** Runs a command of `darkroom` to its end. */
+export async function runProgram(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  folder?: string,
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [main, ...args], { cwd: folder, env: { ...process.env, ...env } });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].on('data', (text) => {
+      output[name] += text;
+    });
+  }
+  await once(child, 'close');
+  return { code: child.exitCode, ...output };
 }
