@@ -43,7 +43,8 @@ function recordLatents(residency: Residency): { residency: Residency; latents: n
           work({
             ...session,
             run(feeds) {
-              if (feeds.sample) note(network.key, feeds.sample.data as Float32Array);
+              const latents = feeds.sample ?? feeds.latents;
+              if (latents) note(network.key, latents.data as Float32Array);
               return session.run(feeds);
             },
           }),

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { InputError } from '../base/errors.ts';
 import type { Settings } from '../base/settings.ts';
 import type { Tensor } from '../math/tensor.ts';
-import type { ControlnetConfig } from '../networks/unet-config.ts';
 import { openSession } from '../runtime/session.ts';
 import { readConfig } from '../weights/network-files.ts';
 import { readTensors } from './case-tensors.ts';
@@ -25,12 +24,6 @@ export interface NetworkCase {
   tolerance: { relL2: number };
 }
 
-/** What a test changes about a case. */
-export interface CaseChanges {
-  inputs?: (inputs: Tensors) => Tensors;
-  controlnetConfig?: (config: ControlnetConfig) => ControlnetConfig;
-}
-
 export interface CaseResult {
   actual: Tensors;
   expected: Tensors;
@@ -44,7 +37,7 @@ const networks: Readonly<Record<string, CaseNetwork>> = { ...encoderNetworks, ..
 export async function runNetworkCase(
   folder: string,
   found: NetworkCase,
-  { device, changes = {} }: { device: Settings['device']; changes?: CaseChanges },
+  { device }: { device: Settings['device'] },
 ): Promise<CaseResult> {
   const network = Object.hasOwn(networks, found.network) ? networks[found.network] : undefined;
   if (!network) {
@@ -52,8 +45,7 @@ export async function runNetworkCase(
     throw new InputError(`It is about a network "${found.network}"; there are ${known}.`);
   }
   const expected = await readTensors(join(folder, found.expected));
-  const recorded = await readTensors(join(folder, found.inputs));
-  const inputs = changes.inputs?.(recorded) ?? recorded;
+  const inputs = await readTensors(join(folder, found.inputs));
   const files: CaseFiles = {
     config: found.config === undefined ? undefined : await readConfig(join(folder, found.config)),
     weights: found.weights.map((file) => join(folder, file)),
@@ -61,7 +53,6 @@ export async function runNetworkCase(
     options: found.options,
     inputs,
     outputs: Object.keys(expected),
-    changes,
   };
   const actual = await run(await network(files), inputs, device);
   for (const [name, tensor] of Object.entries(expected)) checkShape(name, actual[name], tensor);

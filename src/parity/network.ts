@@ -1,7 +1,6 @@
 import { InputError } from '../base/errors.ts';
 import type { Tensor } from '../math/tensor.ts';
 import type { OnnxModel } from '../onnx/model.ts';
-import type { CaseChanges } from './network-case.ts';
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 
@@ -16,7 +15,6 @@ export interface CaseFiles {
   inputs: Tensors;
   /** Names of the outputs that are expected. */
   outputs: readonly string[];
-  changes: CaseChanges;
 }
 
 export interface BuiltNetwork {

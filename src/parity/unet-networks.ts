@@ -26,7 +26,7 @@ export const unetNetworks: Readonly<Record<string, CaseNetwork>> = {
       feeds[`conditioning_scale.${index}`] = scalar(entry.scale);
       const own = files.inputs[`controlnet_encoder_hidden_states.${index}`];
       return {
-        ...(await openControl(files, pathsOf(files, entry.weights), await readConfig(files.pathOf(entry.config)))),
+        ...(await openControl(pathsOf(files, entry.weights), await readConfig(files.pathOf(entry.config)))),
         conditionBatch: inputDims(files.inputs, `controlnet_cond.${index}`, 4)[0]!,
         ...(own ? { contextLength: own.dims[1]! } : {}),
       };
@@ -47,7 +47,7 @@ export const unetNetworks: Readonly<Record<string, CaseNetwork>> = {
     refuseOptions(files, ['conditioningScale']);
     const [batch, , height, width] = inputDims(files.inputs, 'sample', 4) as [number, number, number, number];
     const [conditionBatch] = inputDims(files.inputs, 'controlnet_cond', 4) as [number];
-    const net = await openControl(files, files.weights, files.config);
+    const net = await openControl(files.weights, files.config);
     return {
       model: controlnetModel(net, { batch, height, width, conditionBatch, ...lengths(files.inputs) }),
       feeds: {
@@ -84,10 +84,9 @@ async function openNet(files: CaseFiles, plain: NetworkWeights): Promise<{ net: 
   return { net: { config: unetConfig(files.config, weights), weights }, feeds };
 }
 
-async function openControl(files: CaseFiles, paths: readonly string[], json: unknown): Promise<Controlnet> {
+async function openControl(paths: readonly string[], json: unknown): Promise<Controlnet> {
   const weights = await openWeights(paths, 'controlnet');
-  const config = controlnetConfig(json, weights);
-  return { config: files.changes.controlnetConfig?.(config) ?? config, weights };
+  return { config: controlnetConfig(json, weights), weights };
 }
 
 /** The files of the UNet and those of the motion module, told apart by their names of tensors. */
