@@ -4,7 +4,7 @@
  * Behaves as version 795433b of the original (diffusers 0.15.1, controlnet_aux 0.0.3, OpenCV 4.6); what differs on
  * purpose is listed in docs/models/controlnet.md.
  *
- * Not here: structures other than canny, samplers other than DDIM, the safety checker.
+ * Not here: structures other than canny, the safety checker.
  */
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
@@ -28,8 +28,11 @@ const stableDiffusion = {
   repository: 'runwayml/stable-diffusion-v1-5',
   mirrors: ['stable-diffusion-v1-5/stable-diffusion-v1-5'],
   files: [
+    'unet/config.json',
     'unet/diffusion_pytorch_model.safetensors',
+    'vae/config.json',
     'vae/diffusion_pytorch_model.safetensors',
+    'text_encoder/config.json',
     'text_encoder/model.safetensors',
   ],
   licence: 'CreativeML OpenRAIL-M',
@@ -39,22 +42,41 @@ const stableDiffusion = {
 const controlNets = {
   canny: {
     repository: 'lllyasviel/sd-controlnet-canny',
-    files: ['diffusion_pytorch_model.safetensors'],
+    files: ['config.json', 'diffusion_pytorch_model.safetensors'],
     licence: 'OpenRAIL',
     commercialUse: true,
   },
 };
 
 /** The base's scheduler_config.json, which the original makes its schedulers from. */
-const schedulerConfig = {
+const baseSchedule = {
   num_train_timesteps: 1000,
   beta_start: 0.00085,
   beta_end: 0.012,
   beta_schedule: 'scaled_linear',
   steps_offset: 1,
   set_alpha_to_one: false,
+  skip_prk_steps: true,
   clip_sample: false,
 };
+/** What diffusers 0.15.1 did without asking, in the words of later configurations. */
+const evenly = { ...baseSchedule, timestep_spacing: 'linspace' };
+const evenlyAboveZero = { ...evenly, final_sigmas_type: 'sigma_min' };
+
+type SchedulerInput = keyof typeof schedulers;
+const schedulers = {
+  DDIM: ['DDIMScheduler', baseSchedule],
+  DPMSolverMultistep: ['DPMSolverMultistepScheduler', evenlyAboveZero],
+  HeunDiscrete: ['HeunDiscreteScheduler', evenly],
+  K_EULER_ANCESTRAL: ['EulerAncestralDiscreteScheduler', evenly],
+  K_EULER: ['EulerDiscreteScheduler', evenly],
+  KLMS: ['LMSDiscreteScheduler', evenly],
+  PNDM: ['PNDMScheduler', baseSchedule],
+  UniPCMultistep: ['UniPCMultistepScheduler', evenlyAboveZero],
+} as const;
+/** These began at the training schedule's last sigma in 0.15.1, also where a run of one step begins lower. */
+const startsAtLastSigma = ['K_EULER_ANCESTRAL', 'K_EULER', 'KLMS'];
+const lastSigma = 14.614647;
 
 /** Of Stable Diffusion 1.5's autoencoder. */
 const vaeScalingFactor = 0.18215;
@@ -75,10 +97,10 @@ const inputs = {
     description: 'Resolution of output image (will be scaled to this as its smaller dimension)',
     default: 512,
   }),
-  scheduler: choice(
-    ['DDIM', 'DPMSolverMultistep', 'HeunDiscrete', 'K_EULER_ANCESTRAL', 'K_EULER', 'KLMS', 'PNDM', 'UniPCMultistep'],
-    { description: 'Choose a scheduler.', default: 'DDIM' },
-  ),
+  scheduler: choice(Object.keys(schedulers) as SchedulerInput[], {
+    description: 'Choose a scheduler.',
+    default: 'DDIM',
+  }),
   steps: integer({ description: 'Steps', default: 20 }),
   scale: number({ description: 'Scale for classifier-free guidance', default: 9, minimum: 0.1, maximum: 30 }),
   seed: integer({ description: 'Seed', optional: true }),
@@ -123,7 +145,9 @@ export default defineModel({
   weights: [stableDiffusion, ...Object.values(controlNets)],
 
   async *predict(input, { log, step, signal, residency, locate }) {
-    refuseMissingParts(input);
+    refuseMissingStructure(input);
+    const [schedulerClass, schedule] = schedulers[input.scheduler];
+    const sampler = samplerFromConfig(schedulerClass, schedule, { steps: input.steps, eta: input.eta });
     const seed = input.seed ?? randomInt(65_536);
     log(`Using seed: ${seed}`);
 
@@ -142,17 +166,16 @@ export default defineModel({
     const batch = prompts.length * pictures;
     const latentSize = { width: width / 8, height: height / 8 };
     const normals = cudaNormals(seed);
-    const sampler = samplerFromConfig('DDIMScheduler', schedulerConfig, { steps: input.steps, eta: input.eta });
+    const initialNoise = startsAtLastSigma.includes(input.scheduler) ? lastSigma : sampler.initialNoise;
     const unet = unetNetwork(
       join(base, 'unet'),
       { batch, ...latentSize, textLength: states.dims[1]! },
-      {
-        controlnets: [{ folder: controlNet, conditionBatch: 1 }],
-      },
+      { controlnets: [{ folder: controlNet, conditionBatch: 1 }] },
     );
+    const drawLatents = () => normals.normal(pictures * 4 * latentSize.height * latentSize.width);
     const latents = await residency.use(unet, (session) =>
       sampler.sample({
-        latents: normals.normal(pictures * 4 * latentSize.height * latentSize.width),
+        latents: drawLatents().map((value) => value * initialNoise),
         drawNoise: (count) => normals.normal(count),
         onStep: step,
         signal,
@@ -181,18 +204,12 @@ export default defineModel({
 
 type Input = InputOf<typeof inputs>;
 
-/** Parts of the original that Darkroom does not have yet are refused before any work is done. */
-function refuseMissingParts(input: Input): void {
+/** Structures that Darkroom does not have yet are refused before any work is done. */
+function refuseMissingStructure(input: Input): void {
   if (input.structure !== 'canny') {
     throw new InputError(
       `The structure "${input.structure}" is not available yet; "canny" is. Send structure: "canny".`,
       'structure',
-    );
-  }
-  if (input.scheduler !== 'DDIM') {
-    throw new InputError(
-      `The scheduler "${input.scheduler}" is not available yet; "DDIM" is. Send scheduler: "DDIM" or leave it out.`,
-      'scheduler',
     );
   }
 }
