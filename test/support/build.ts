@@ -5,6 +5,8 @@ import { spawnSync } from 'node:child_process';
  * Type errors do not stop it: they are reported by `npm run typecheck`, and a test of another file can still run.
  */
 export default function build(): void {
-  const { error } = spawnSync('node_modules/.bin/tsc', ['-p', 'tsconfig.build.json', '--noCheck'], { stdio: 'inherit' });
+  const { error } = spawnSync('node_modules/.bin/tsc', ['-p', 'tsconfig.build.json', '--noCheck'], {
+    stdio: 'inherit',
+  });
   if (error) throw error;
 }
