@@ -1,9 +1,6 @@
 """
-Small random UNets with motion modules, computed by AnimateDiff's own code: test/fixtures/networks/motion-*/. Needs that
-code at the commit of the published service, and the release of diffusers that it was written for (setup.sh has it):
-
-  git clone https://github.com/guoyww/AnimateDiff ../AnimateDiff && git -C ../AnimateDiff checkout 1904a01
-  tools/reference/.venv/bin/python tools/reference/motion.py ../AnimateDiff
+Small random UNets with motion modules, computed by AnimateDiff's own code on the release of diffusers that it was written
+for: test/fixtures/networks/motion-*/; names and shapes of the full-size modules: test/fixtures/headers/motion-module-*.
 """
 
 import functools
@@ -13,7 +10,7 @@ import types
 from pathlib import Path
 
 here = Path(__file__).resolve().parent
-sys.path[:0] = [str(here / ".venv" / "diffusers-0.11.1"), sys.argv[1]]
+sys.path[:0] = [str(here / ".venv" / "diffusers-0.11.1"), str(here / ".venv" / "sources" / "AnimateDiff")]
 # Imported by the module and never used.
 sys.modules["torchvision"] = types.ModuleType("torchvision")
 

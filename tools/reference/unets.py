@@ -1,17 +1,12 @@
 """
 Small random UNets and ControlNets in the layouts of SDXL and others that a config.json can describe, image tokens in
-InstantID's layout among them: test/fixtures/networks/<case>/. Needs InstantID's own attention processor, here at 2145b67:
-
-  git clone https://github.com/InstantID/InstantID ../InstantID
-  tools/reference/.venv/bin/python tools/reference/unets.py ../InstantID
+InstantID's layout among them, computed by its own attention processor: test/fixtures/networks/<case>/.
 """
-
-import sys
 
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 
-from fixtures import randomize, repair_baddbmm, save_tensors, write_json
+from fixtures import randomize, repair_baddbmm, save_tensors, source
 from networks import folder, model_config, sd15_unet, write_case
 
 repair_baddbmm()
@@ -132,11 +127,9 @@ def controlnet(name, config, seed, batch, height, width, timestep, scale, condit
     return model
 
 
-def unet_with_image_tokens(name, unet_name, seed, source, tokens, scale, controlnets=()):
+def unet_with_image_tokens(name, unet_name, seed, tokens, scale, controlnets=()):
     """`controlnets`: their networks, the cases that hold their weights, their scales and whether image tokens are their context."""
-    sys.path.insert(0, source)
-    from ip_adapter.attention_processor import AttnProcessor, IPAttnProcessor
-
+    instant_id = source("InstantID", "ip_adapter/attention_processor.py")
     model = make(UNet2DConditionModel, sdxl_unet, 130)
     # As the pipeline's `set_ip_adapter` does it: one processor for each attention, in the order of the class.
     processors = {}
@@ -144,9 +137,9 @@ def unet_with_image_tokens(name, unet_name, seed, source, tokens, scale, control
         block = model.get_submodule(key.removesuffix(".processor"))
         width = block.to_q.weight.shape[0]
         processors[key] = (
-            AttnProcessor()
+            instant_id.AttnProcessor()
             if key.endswith("attn1.processor")
-            else IPAttnProcessor(width, sdxl_unet["cross_attention_dim"], scale=scale, num_tokens=tokens)
+            else instant_id.IPAttnProcessor(width, sdxl_unet["cross_attention_dim"], scale=scale, num_tokens=tokens)
         )
     model.set_attn_processor(processors)
     layers = torch.nn.ModuleList(model.attn_processors.values())
@@ -178,7 +171,6 @@ def unet_with_image_tokens(name, unet_name, seed, source, tokens, scale, control
 
 
 if __name__ == "__main__":
-    instant_id = sys.argv[1]
     unet("unet-sdxl", sdxl_unet, 130, batch=2, height=8, width=12, timestep=321.0)
     # 13 and 7 are odd at every level; the timestep differs from row to row, as integers.
     unet("unet-odd-sizes", sd15_unet, 30, batch=2, height=13, width=7, timestep=[7, 803], weights_from="unet")
@@ -193,12 +185,11 @@ if __name__ == "__main__":
         layers_per_block=2,
     )
     other = controlnet("controlnet-small", empty, 160, 1, 10, 6, 900.0, 1, condition_batch=1)
-    unet_with_image_tokens("unet-image-tokens", "unet-sdxl", 170, instant_id, tokens=4, scale=0.8)
+    unet_with_image_tokens("unet-image-tokens", "unet-sdxl", 170, tokens=4, scale=0.8)
     unet_with_image_tokens(
         "unet-instant-id",
         "unet-sdxl",
         180,
-        instant_id,
         tokens=5,
         scale=0.35,
         controlnets=[
