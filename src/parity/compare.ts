@@ -26,8 +26,8 @@ export function distance(actual: Numbers, expected: Numbers): Omit<OutputError, 
   let length = 0;
   for (let index = 0; index < expected.length; index++) {
     const gap = Math.abs(Number(actual[index]) - Number(expected[index]));
-    // NaN is neither smaller nor larger than anything, and must not pass.
-    if (!(gap <= maxAbs)) maxAbs = gap;
+    // NaN is neither smaller nor larger than anything: once met, it stays.
+    if (gap > maxAbs || Number.isNaN(gap)) maxAbs = gap;
     difference += gap ** 2;
     length += Number(expected[index]) ** 2;
   }
