@@ -32,18 +32,25 @@ test('a LoRA of scale 0 is none, bit for bit', async () => {
   expect(await sample('lora-two', [{ file: 'lora-0.safetensors', scale: 0.1 }])).not.toEqual(none);
 });
 
-describe('a file that does not fit is refused', () => {
-  const withLora = async (name: string, shapes: Record<string, number[]>): Promise<Float32Array> => {
-    const file = join(folder, `${name}.safetensors`);
-    const tensors = Object.entries(shapes).map(([key, shape]): [string, TensorToWrite] => {
-      const size = shape.reduce((product, dim) => product * dim, 1);
-      return [key, { dtype: 'F32', shape, bytes: new Uint8Array(4 * size) }];
-    });
-    await writeSafetensors(file, new Map(tensors));
-    return await sample('unet', [{ file: relative(join(cases, 'unet'), file), scale: 1 }]);
-  };
-  const layer = 'lora_unet_mid_block_attentions_0_proj_in';
+const layer = 'lora_unet_mid_block_attentions_0_proj_in';
 
+test("PhotoMaker's file is taken as its LoRA, without the identity encoder", async () => {
+  const path = 'lora_weights.unet.mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora';
+  const shapes = { [`${path}.down.weight`]: [2, 24], [`${path}.up.weight`]: [24, 2], 'id_encoder.anything': [3] };
+  expect(await withLora('photomaker', shapes)).toEqual(await sample('unet'));
+});
+
+const withLora = async (name: string, shapes: Record<string, number[]>): Promise<Float32Array> => {
+  const file = join(folder, `${name}.safetensors`);
+  const tensors = Object.entries(shapes).map(([key, shape]): [string, TensorToWrite] => {
+    const size = shape.reduce((product, dim) => product * dim, 1);
+    return [key, { dtype: 'F32', shape, bytes: new Uint8Array(4 * size) }];
+  });
+  await writeSafetensors(file, new Map(tensors));
+  return await sample('unet', [{ file: relative(join(cases, 'unet'), file), scale: 1 }]);
+};
+
+describe('a file that does not fit is refused', () => {
   test('with a layer that the network lacks', async () => {
     const shapes = { 'lora_unet_nowhere.lora_down.weight': [2, 24], 'lora_unet_nowhere.lora_up.weight': [24, 2] };
     await expect(withLora('nowhere', shapes)).rejects.toThrow(
@@ -65,6 +72,8 @@ describe('a file that does not fit is refused', () => {
   test('with two ranks in a layer', async () => {
     const shapes = { [`${layer}.lora_down.weight`]: [2, 24], [`${layer}.lora_up.weight`]: [24, 3] };
     await expect(withLora('ranks', shapes)).rejects.toThrow(/different ranks/);
+    const none = { [`${layer}.lora_down.weight`]: [0, 24], [`${layer}.lora_up.weight`]: [24, 0] };
+    await expect(withLora('no-rank', none)).rejects.toThrow(/different ranks/);
   });
 
   test('with an alpha that is not one number', async () => {

@@ -42,7 +42,7 @@ export async function loraLayers(
 ): Promise<ReadonlyMap<string, LoraLayer>> {
   const found = new Map<string, Parts>();
   const unknown: string[] = [];
-  for (const [name, tensor] of tensors) {
+  for (const [name, tensor] of loraPart(tensors)) {
     const parsed = parseLoraName(name);
     if (!parsed) {
       unknown.push(name);
@@ -58,10 +58,17 @@ export async function loraLayers(
   return layers;
 }
 
+/** PhotoMaker's file holds its identity encoder beside the LoRA. */
+function loraPart(tensors: ReadonlyMap<string, TensorRef>): ReadonlyMap<string, TensorRef> {
+  const prefix = 'lora_weights.';
+  const own = [...tensors].filter(([name]) => name.startsWith(prefix));
+  return own.length === 0 ? tensors : new Map(own.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
+}
+
 async function lowRank({ down, middle, up, alpha }: Parts, layer: string, source: string): Promise<LoraLayer> {
   if (!down || !up) throw new WeightError(`The LoRA ${source} has only one of the two matrices of "${layer}".`);
   const rank = down.shape[0]!;
-  if (up.shape[1] !== rank) {
+  if (!(rank > 0) || up.shape[1] !== rank) {
     throw new WeightError(`The two matrices of "${layer}" in the LoRA ${source} have different ranks.`);
   }
   return { down, up, ...(middle ? { middle } : {}), factor: (alpha ? await scalar(alpha) : rank) / rank };
@@ -69,8 +76,9 @@ async function lowRank({ down, middle, up, alpha }: Parts, layer: string, source
 
 async function scalar(tensor: TensorRef): Promise<number> {
   const { data } = await readTensor(tensor);
-  if (data.length !== 1) throw new WeightError(`The tensor "${tensor.name}" of ${tensor.file} is not a single number.`);
-  return Number(data[0]);
+  const value = Number(data[0]);
+  if (data.length === 1 && Number.isFinite(value)) return value;
+  throw new WeightError(`The tensor "${tensor.name}" of ${tensor.file} is not a single number.`);
 }
 
 /**
