@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { unetModel } from '../dist/networks/unet.js';
 import { controlnetConfig, unetConfig } from '../dist/networks/unet-config.js';
+import { vaeDecoderConfig } from '../dist/networks/vae-config.js';
+import { vaeDecoderModel } from '../dist/networks/vae-decoder.js';
 import { openSession } from '../dist/runtime/session.js';
 import { readConfig } from '../dist/weights/network-files.js';
 import { readTensor } from '../dist/weights/read-tensor.js';
@@ -10,7 +12,7 @@ import { readSafetensors } from '../dist/weights/safetensors.js';
 import { openWeights } from '../dist/weights/scope.js';
 import { writeSafetensors } from '../dist/weights/write-safetensors.js';
 
-const folder = process.argv[2];
+const [network, folder] = process.argv.slice(2);
 const { tensors } = await readSafetensors(join(folder, 'inputs.safetensors'));
 const feeds = {};
 for (const [name, tensor] of tensors) feeds[name] = await readTensor(tensor);
@@ -18,14 +20,7 @@ await import('onnxruntime-node');
 
 const started = performance.now();
 const json = await readConfig(join(folder, 'config.json'));
-const weights = await openWeights([join(folder, 'unet.safetensors')]);
-const control = await openWeights([join(folder, 'controlnet.safetensors')]);
-const [batch, , height, width] = feeds.sample.dims;
-const model = unetModel(
-  { config: unetConfig(json, weights), weights },
-  { batch, height, width, textLength: feeds.encoder_hidden_states.dims[1] },
-  { controlnets: [{ config: controlnetConfig(json, control), weights: control, conditionBatch: 1 }] },
-);
+const model = network === 'vae' ? await vaeModel() : await unetWithControlnet();
 const built = performance.now();
 const session = await openSession(model, 'cpu');
 answer({
@@ -55,4 +50,21 @@ await session.close();
 
 function answer(value) {
   process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+async function unetWithControlnet() {
+  const weights = await openWeights([join(folder, 'unet.safetensors')]);
+  const control = await openWeights([join(folder, 'controlnet.safetensors')]);
+  const [batch, , height, width] = feeds.sample.dims;
+  return unetModel(
+    { config: unetConfig(json, weights), weights },
+    { batch, height, width, textLength: feeds.encoder_hidden_states.dims[1] },
+    { controlnets: [{ config: controlnetConfig(json, control), weights: control, conditionBatch: 1 }] },
+  );
+}
+
+async function vaeModel() {
+  const weights = await openWeights([join(folder, 'vae.safetensors')]);
+  const [batch, , height, width] = feeds.latents.dims;
+  return vaeDecoderModel({ config: vaeDecoderConfig(json, weights), weights }, { batch, height, width });
 }

@@ -1,8 +1,8 @@
 /**
- * One denoising step of Stable Diffusion 1.5 with a ControlNet at full size, in float32: this engine beside diffusers
- * on torch, over the same random weights, taking turns on the same machine.
+ * Stable Diffusion 1.5 at full size, in float32: this engine beside diffusers on torch, over the same random weights,
+ * taking turns on the same machine. `unet` is a denoising step with a ControlNet, `vae` the decoding of 512×512.
  *
- *   npm run build && node bench/engine.js [rounds]
+ *   npm run build && node bench/engine.js [rounds] [unet|vae]
  *
  * Writes 4.9 GB of weights to the temporary folder (TMPDIR) and removes them. The torch side runs where
  * tools/reference/setup.sh has made its environment, and is left out elsewhere; Debian's torch needs libopenblas0, else
@@ -17,13 +17,15 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { unetModel } from '../dist/networks/unet.js';
 import { mirrored } from '../dist/networks/unet-config.js';
+import { vaeDecoderModel } from '../dist/networks/vae-decoder.js';
 import { inventWeights } from '../dist/weights/random-weights.js';
 import { readTensor } from '../dist/weights/read-tensor.js';
 import { readSafetensors } from '../dist/weights/safetensors.js';
 import { writeSafetensors } from '../dist/weights/write-safetensors.js';
 
 const rounds = Number(process.argv[2] ?? 5);
-const shape = { batch: 2, height: 64, width: 64, textLength: 77 };
+const network = process.argv[3] ?? 'unet';
+const shape = { batch: network === 'vae' ? 1 : 2, height: 64, width: 64, textLength: 77 };
 const levels = [320, 640, 1280, 1280].map((channels, index) => ({ channels, heads: 8, depth: index < 3 ? 1 : null }));
 const encoder = {
   inChannels: 4,
@@ -37,11 +39,11 @@ const folder = await mkdtemp(join(tmpdir(), 'darkroom-engine-'));
 process.once('exit', () => rmSync(folder, { recursive: true }));
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
-await prepare();
-const contestants = [await start('darkroom', process.execPath, [path('engine-session.js')])];
+await writeInputs(network === 'vae' ? await inventVae() : await inventUnet());
+const contestants = [await start('darkroom', process.execPath, [path('engine-session.js'), network])];
 const python = path('../tools/reference/.venv/bin/python');
 if (existsSync(python)) {
-  contestants.push(await start('torch', python, [path('../tools/reference/bench_unet.py')]));
+  contestants.push(await start('torch', python, [path('../tools/reference/bench_engine.py'), network]));
 }
 // The first step allocates; it is not counted.
 for (const contestant of contestants) await contestant.step();
@@ -51,8 +53,8 @@ for (let round = 0; round < rounds; round++) {
 for (const contestant of contestants) await contestant.stop();
 await report(contestants);
 
-/** Writes the weights, and the inputs of one step. */
-async function prepare() {
+/** Writes the weights. @returns the network's inputs */
+async function inventUnet() {
   const unet = inventWeights();
   const control = inventWeights();
   const config = { ...encoder, conditionChannels: [16, 32, 96, 256], conditionOrder: 'rgb' };
@@ -61,7 +63,23 @@ async function prepare() {
   });
   await unet.write(join(folder, 'unet.safetensors'), 'unet');
   await control.write(join(folder, 'controlnet.safetensors'), 'controlnet');
-  const inputs = model.inputs.map(({ name, dims }, phase) => {
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ attention_head_dim: 8 }));
+  return model.inputs;
+}
+
+async function inventVae() {
+  const invented = inventWeights();
+  const levels = [512, 512, 256, 128];
+  const norm = { groups: 32, epsilon: 1e-6 };
+  const config = { pictureChannels: 3, latentChannels: 4, levels, layers: 3, norm };
+  const model = vaeDecoderModel({ config, weights: invented.weights }, shape);
+  await invented.write(join(folder, 'vae.safetensors'), 'vae');
+  await writeFile(join(folder, 'config.json'), '{}');
+  return model.inputs;
+}
+
+async function writeInputs(wanted) {
+  const inputs = wanted.map(({ name, dims }, phase) => {
     const size = dims.reduce((product, dim) => product * dim, 1);
     const fixed = { timestep: 501, 'conditioning_scale.0': 1 };
     const wave = (_, index) => fixed[name] ?? Math.sin(index * 0.37 + phase);
@@ -71,7 +89,6 @@ async function prepare() {
     ];
   });
   await writeSafetensors(join(folder, 'inputs.safetensors'), new Map(inputs));
-  await writeFile(join(folder, 'config.json'), JSON.stringify({ attention_head_dim: 8 }));
 }
 
 /** A process that answers each line on its input with a line of JSON; the first comes when its networks are loaded. */
@@ -134,7 +151,7 @@ async function report(contestants) {
     relativeError: Number((await relativeError('darkroom', 'torch')).toExponential(2)),
   };
   const machine = { processor: cpus()[0].model, cores: cpus().length, node: process.version, load: loadavg()[0] };
-  console.log(JSON.stringify({ ...machine, shape, results, ...agreement }, null, 2));
+  console.log(JSON.stringify({ ...machine, network, shape, results, ...agreement }, null, 2));
 }
 
 async function relativeError(one, other) {

@@ -1,6 +1,4 @@
-"""
-The torch side of bench/engine.js: the same networks in diffusers, over the same weights. Answers `step` and `save`.
-"""
+"""The torch side of bench/engine.js: the same networks in diffusers, over the same weights. Answers `step` and `save`."""
 
 import json
 import os
@@ -8,10 +6,10 @@ import sys
 import time
 
 import torch
-from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
-folder = sys.argv[1]
+network, folder = sys.argv[1:]
 
 
 def answer(**values):
@@ -19,7 +17,18 @@ def answer(**values):
 
 
 started = time.perf_counter()
-with torch.inference_mode():
+if network == "vae":
+    widths = (128, 256, 512, 512)
+    vae = AutoencoderKL(
+        block_out_channels=widths,
+        layers_per_block=2,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+    ).eval()
+    # The file has the decoder alone.
+    unexpected = vae.load_state_dict(load_file(f"{folder}/vae.safetensors"), strict=False).unexpected_keys
+    assert not unexpected, unexpected
+else:
     unet = UNet2DConditionModel(cross_attention_dim=768).eval()
     unet.load_state_dict(load_file(f"{folder}/unet.safetensors"))
     controlnet = ControlNetModel(cross_attention_dim=768).eval()
@@ -34,6 +43,8 @@ answer(openMilliseconds=opened, threads=torch.get_num_threads(), blas=blas, vers
 
 @torch.inference_mode()
 def step():
+    if network == "vae":
+        return vae.decode(inputs["latents"]).sample
     sample, timestep, context = inputs["sample"], inputs["timestep"], inputs["encoder_hidden_states"]
     condition = inputs["controlnet_cond.0"].expand(sample.shape[0], -1, -1, -1)
     down, middle = controlnet(sample, timestep, context, condition, 1.0, return_dict=False)
