@@ -4,9 +4,10 @@
  *
  * Not here: dropout, attention weights as an output.
  */
+import { attention } from '../onnx/attention.ts';
 import type { Graph, Value } from '../onnx/graph.ts';
 import { layerNorm, linear } from '../onnx/layers.ts';
-import { add, attention, gelu, quickGelu } from '../onnx/ops.ts';
+import { add, gelu, quickGelu } from '../onnx/ops.ts';
 import type { Weights } from '../weights/scope.ts';
 import type { ClipLayersConfig } from './clip-config.ts';
 

@@ -5,9 +5,10 @@
  *
  * Not here: several sets of image tokens, masks, the weights of huggingface/diffusers' own layout.
  */
+import { attention } from '../onnx/attention.ts';
 import type { Graph } from '../onnx/graph.ts';
 import { linear } from '../onnx/layers.ts';
-import { attention, multiply, reshape } from '../onnx/ops.ts';
+import { multiply, reshape } from '../onnx/ops.ts';
 import { type NetworkWeights, openWeights } from '../weights/scope.ts';
 import type { Conditioning } from './unet-blocks.ts';
 import type { UnetBlock, UnetConfig } from './unet-config.ts';

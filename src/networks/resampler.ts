@@ -4,10 +4,11 @@
  * resampler of arXiv 2204.14198.
  */
 import { WeightError } from '../base/errors.ts';
+import { attention } from '../onnx/attention.ts';
 import { createGraph, type Graph, type Value } from '../onnx/graph.ts';
 import { layerNorm, linear } from '../onnx/layers.ts';
 import type { Network, OnnxModel } from '../onnx/model.ts';
-import { add, attention, concat, gelu, reshape, slice } from '../onnx/ops.ts';
+import { add, concat, gelu, reshape, slice } from '../onnx/ops.ts';
 import { writeModel } from '../onnx/write.ts';
 import { type NetworkWeights, openWeights, type Weights } from '../weights/scope.ts';
 import { asCount, asOptions, countOf } from './config-options.ts';

@@ -6,9 +6,10 @@
  * Not here: dropout, adaptive norms, time as scale and shift, chunked feed-forward; attention slicing and its like
  * give the same numbers.
  */
+import { attention } from '../onnx/attention.ts';
 import type { Graph, Value } from '../onnx/graph.ts';
 import { conv2d, gatedGelu, groupNorm, layerNorm, linear, pointwise } from '../onnx/layers.ts';
-import { add, attention, concat, fromTokens, reshape, resizeNearest, silu, toTokens, transpose } from '../onnx/ops.ts';
+import { add, concat, fromTokens, reshape, resizeNearest, silu, toTokens, transpose } from '../onnx/ops.ts';
 import type { Weights } from '../weights/scope.ts';
 import type { Norm, UnetBlock, UnetConfig, UnetEncoderConfig } from './unet-config.ts';
 

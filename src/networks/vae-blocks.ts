@@ -1,7 +1,8 @@
 /** What the two halves of the autoencoder share, after huggingface/diffusers v0.24.0 `models/unet_2d_blocks.py`. */
+import { attention } from '../onnx/attention.ts';
 import type { Graph, Value } from '../onnx/graph.ts';
 import { groupNorm, linear } from '../onnx/layers.ts';
-import { add, attention, fromTokens, toTokens } from '../onnx/ops.ts';
+import { add, fromTokens, toTokens } from '../onnx/ops.ts';
 import type { Weights } from '../weights/scope.ts';
 import { resnet } from './unet-blocks.ts';
 import type { Norm } from './unet-config.ts';

@@ -17,7 +17,14 @@ export interface Node {
   inputs: readonly string[];
   output: string;
   attributes: Readonly<Record<string, Attribute>>;
+  /** Runs on the CPU whatever the device. */
+  onCpu: boolean;
+  /** The way of computing that this node belongs to; `undefined` is both. */
+  way: Way | undefined;
 }
+
+/** With the operators that ONNX Runtime has beyond ONNX where they are faster, or without. */
+export type Way = 'fused' | 'basic';
 
 /** A value known beforehand: in a weight file, or small and inside the graph. */
 export interface Initializer {
@@ -36,6 +43,7 @@ export interface NodeResult {
 export interface NodeOptions {
   domain?: string;
   attributes?: Readonly<Record<string, Attribute>>;
+  onCpu?: boolean;
 }
 
 /** A graph being built. Calling an op of `ops.ts` on it is the forward pass. */
@@ -52,6 +60,8 @@ export interface Graph {
   /** A tensor of a weight file as float32, read as `dims` where another shape of the same bytes is wanted. */
   weight(tensor: TensorRef, dims?: readonly number[]): Value;
   node(op: string, inputs: readonly (Value | undefined)[], result: NodeResult, options?: NodeOptions): Value;
+  /** The same value computed in two ways, of which a provider gets one. */
+  either(ways: Readonly<Record<Way, () => Value>>): Value;
 }
 
 const weightTypes: Partial<Record<TensorRef['dtype'], Initializer['type']>> = {
@@ -69,6 +79,7 @@ export function createGraph(name: string): Graph {
   const names = new Set<string>();
   /** The layer whose weight was used last: nodes are named after it, so that an error says where it is. */
   let place = name;
+  let way: Way | undefined;
 
   const unique = (wish: string): string => {
     let found = wish;
@@ -82,8 +93,9 @@ export function createGraph(name: string): Graph {
       throw new RangeError(`${op} after ${place} would have the shape [${dims.join(', ')}].`);
     }
     const output = unique(`${place}/${op}`);
-    const { domain = '', attributes = {} } = options;
-    nodes.push({ name: output, op, domain, inputs: nodeInputs.map((value) => value?.name ?? ''), output, attributes });
+    const { domain = '', attributes = {}, onCpu = false } = options;
+    const inputNames = nodeInputs.map((value) => value?.name ?? '');
+    nodes.push({ name: output, op, domain, inputs: inputNames, output, attributes, onCpu, way });
     return { name: output, type, dims };
   };
 
@@ -104,6 +116,20 @@ export function createGraph(name: string): Graph {
     nodes,
     initializers,
     node,
+    either(ways) {
+      const build = (chosen: Way): Value => {
+        way = chosen;
+        const value = ways[chosen]();
+        way = undefined;
+        return value;
+      };
+      const value = build('fused');
+      const last = build('basic');
+      // What follows knows the value by one name.
+      const renaming = { name: last.name, op: 'Identity', domain: '', inputs: [last.name], output: value.name };
+      nodes.push({ ...renaming, name: unique(`${value.name}/basic`), attributes: {}, onCpu: false, way: 'basic' });
+      return value;
+    },
     input(inputName, type, dims) {
       const value = { name: unique(inputName), type, dims };
       inputs.push(value);

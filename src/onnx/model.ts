@@ -9,7 +9,12 @@ export interface ValueInfo {
 
 /** A serialized ONNX model. Its weights stay in the files they came from, as external data. */
 export interface OnnxModel {
+  /** With ONNX Runtime's own operators. */
   bytes: Uint8Array;
+  /** The same network for a provider whose kernels of them are not to be relied on. */
+  basicBytes(): Uint8Array;
+  /** Nodes that run on the CPU whatever the device. */
+  cpuNodes: readonly string[];
   inputs: readonly ValueInfo[];
   outputs: readonly ValueInfo[];
   /** Folder that the locations of the external data are relative to: the root of the file system. */

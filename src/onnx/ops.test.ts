@@ -2,8 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { expectClose } from '../../test/support/expect-close.ts';
 import { float32, sizeOf, type Tensor } from '../math/tensor.ts';
 import { openSession } from '../runtime/session.ts';
+import { attention } from './attention.ts';
 import { createGraph, type Graph, type Value } from './graph.ts';
-import { add, attention, concat, multiply, reshape, resizeNearest, slice, transpose } from './ops.ts';
+import { add, concat, multiply, reshape, resizeNearest, slice, transpose } from './ops.ts';
 import { writeModel } from './write.ts';
 
 /** Smooth but without symmetry. */

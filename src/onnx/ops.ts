@@ -121,12 +121,15 @@ export function scale(g: Graph, x: Value, factor: number): Value {
   return factor === 1 ? x : multiply(g, x, g.constant(scalar(factor)));
 }
 
+// GPUs may be off by 2^-11 between -π and π, and by anything beyond (WGSL, "Accuracy of Built-in Functions").
+const accurate = { onCpu: true };
+
 export function sine(g: Graph, x: Value): Value {
-  return g.node('Sin', [x], x);
+  return g.node('Sin', [x], x, accurate);
 }
 
 export function cosine(g: Graph, x: Value): Value {
-  return g.node('Cos', [x], x);
+  return g.node('Cos', [x], x, accurate);
 }
 
 /** a · bᵀ. [N, K], [M, K] -> [N, M] */
@@ -171,30 +174,7 @@ function sigmoidGate(g: Graph, x: Value, alpha: number): Value {
   return g.node('QuickGelu', [x], x, { domain: microsoft, attributes: { alpha: { float: alpha } } });
 }
 
-// Attention and resizing
-
-export interface AttentionOptions {
-  batch: number;
-  heads: number;
-  /** Added to the scores before softmax: [1, 1, N, L]. */
-  bias?: Value;
-}
-
-/** Scaled dot-product attention. query [B*N, C], key and value [B*L, C] -> [B*N, C] */
-export function attention(g: Graph, query: Value, key: Value, value: Value, options: AttentionOptions): Value {
-  const { batch, heads, bias } = options;
-  const [rowsOfQuery, width] = query.dims as [number, number];
-  demand(width % heads === 0 && key.dims[1] === width && value.dims[1] === width, 'attention', query, key, value);
-  const perBatch = (x: Value): Value => reshape(g, x, [batch, x.dims[0]! / batch, width]);
-  const inputs = [perBatch(query), perBatch(key), perBatch(value)];
-  const mixed = g.node(
-    'MultiHeadAttention',
-    bias ? [...inputs, undefined, undefined, bias] : inputs,
-    { dims: inputs[0]!.dims },
-    { domain: microsoft, attributes: { num_heads: { integer: heads } } },
-  );
-  return reshape(g, mixed, [rowsOfQuery, width]);
-}
+// Resizing
 
 /** Each pixel of the result is the one at floor(index * old / new). [B, C, H, W] -> [B, C, height, width] */
 export function resizeNearest(g: Graph, x: Value, height: number, width: number): Value {

@@ -1,8 +1,8 @@
 import { parse, relative, sep } from 'node:path';
 import { WeightError } from '../base/errors.ts';
 import type { TensorType } from '../math/tensor.ts';
-import type { Attribute, Graph, Initializer, Node } from './graph.ts';
-import { type OnnxModel, outputName } from './model.ts';
+import type { Attribute, Graph, Initializer, Node, Way } from './graph.ts';
+import { type OnnxModel, outputName, type ValueInfo } from './model.ts';
 import {
   attributeFields,
   attributeTypes,
@@ -31,25 +31,41 @@ const irVersion = 8;
 
 /** Serializes a graph. Weights are named by file and offset and not copied. */
 export function writeModel(graph: Graph): OnnxModel {
-  const outputs = graph.outputs.map(({ name, value }) => ({ name, type: value.type, dims: value.dims }));
   const externalDataFolder = rootOf(graph.initializers);
-  const model = concat([
+  return {
+    bytes: encodeModel(graph, 'fused', externalDataFolder),
+    basicBytes: () => encodeModel(graph, 'basic', externalDataFolder),
+    cpuNodes: graph.nodes.filter(({ onCpu }) => onCpu).map(({ name }) => name),
+    inputs: graph.inputs,
+    outputs: outputsOf(graph),
+    externalDataFolder,
+  };
+}
+
+function outputsOf(graph: Graph): ValueInfo[] {
+  return graph.outputs.map(({ name, value }) => ({ name, type: value.type, dims: value.dims }));
+}
+
+function encodeModel(graph: Graph, way: Way, externalDataFolder: string): Uint8Array {
+  const nodes = graph.nodes.filter((node) => node.way === undefined || node.way === way);
+  return concat([
     integer(modelFields.irVersion, irVersion),
     text(modelFields.producerName, 'darkroom'),
     message(modelFields.opsetImport, [text(opsetFields.domain, ''), integer(opsetFields.version, opset)]),
     message(modelFields.opsetImport, [text(opsetFields.domain, 'com.microsoft'), integer(opsetFields.version, 1)]),
     message(modelFields.graph, [
-      ...graph.nodes.map((node) => message(graphFields.node, encodeNode(node))),
+      ...nodes.map((node) => message(graphFields.node, encodeNode(node))),
       ...graph.outputs.map(({ name, value }) => message(graphFields.node, encodeNode(renaming(value.name, name)))),
       text(graphFields.name, graph.name),
       ...graph.initializers.map((initializer) =>
         message(graphFields.initializer, encodeInitializer(initializer, externalDataFolder)),
       ),
       ...graph.inputs.map(({ name, type, dims }) => message(graphFields.input, encodeValue(name, type, dims))),
-      ...outputs.map(({ name, type, dims }) => message(graphFields.output, encodeValue(outputName(name), type, dims))),
+      ...outputsOf(graph).map(({ name, type, dims }) =>
+        message(graphFields.output, encodeValue(outputName(name), type, dims)),
+      ),
     ]),
   ]);
-  return { bytes: model, inputs: graph.inputs, outputs, externalDataFolder };
 }
 
 /** ONNX Runtime takes paths below one folder only; the root of the file system is above every real path. */
@@ -62,12 +78,14 @@ function rootOf(initializers: readonly Initializer[]): string {
   return [...roots][0] ?? '/';
 }
 
-function renaming(value: string, output: string): Node {
+type Encodable = Omit<Node, 'onCpu' | 'way'>;
+
+function renaming(value: string, output: string): Encodable {
   const name = outputName(output);
   return { name, op: 'Identity', domain: '', inputs: [value], output: name, attributes: {} };
 }
 
-function encodeNode({ name, op, domain, inputs, output, attributes }: Node): Encoded[] {
+function encodeNode({ name, op, domain, inputs, output, attributes }: Encodable): Encoded[] {
   return [
     ...inputs.map((input) => text(nodeFields.input, input)),
     text(nodeFields.output, output),

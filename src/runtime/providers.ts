@@ -20,3 +20,11 @@ export function executionProviders(device: Settings['device'], supported: readon
 export function isCpu(device: Settings['device']): boolean {
   return device === 'auto' || device === 'cpu';
 }
+
+/**
+ * Whether networks are to do without ONNX Runtime's own operators on a device: WebGPU's kernel of attention is wrong on
+ * some (docs/decisions/attention-on-webgpu.md).
+ */
+export function wantsBasicOperators(device: Settings['device']): boolean {
+  return device === 'webgpu';
+}

@@ -3,7 +3,7 @@ import { RuntimeFailure } from '../base/errors.ts';
 import type { Settings } from '../base/settings.ts';
 import { sizeOf, type Tensor, type TensorType } from '../math/tensor.ts';
 import { describe, type OnnxModel, outputName, type ValueInfo } from '../onnx/model.ts';
-import { executionProviders } from './providers.ts';
+import { executionProviders, wantsBasicOperators } from './providers.ts';
 
 /** A loaded network. */
 export interface Session {
@@ -26,7 +26,8 @@ export interface OpenSession extends Session {
 export async function openSession(model: OnnxModel, device: Settings['device']): Promise<OpenSession> {
   const ort = await import('onnxruntime-node');
   const supported = ort.listSupportedBackends().map(({ name }) => name);
-  const session = await create(ort.InferenceSession, model, executionProviders(device, supported));
+  const bytes = wantsBasicOperators(device) ? model.basicBytes() : model.bytes;
+  const session = await create(ort.InferenceSession, { ...model, bytes }, executionProviders(device, supported));
   return {
     inputs: model.inputs,
     outputs: model.outputs,
@@ -50,11 +51,11 @@ export async function openSession(model: OnnxModel, device: Settings['device']):
 async function create(
   sessions: typeof InferenceSession,
   model: OnnxModel,
-  providers: string[],
+  providers: readonly string[],
 ): Promise<InferenceSession> {
   try {
     return await sessions.create(model.bytes, {
-      executionProviders: providers,
+      executionProviders: providers.map((name) => withCpuNodes(name, model.cpuNodes)),
       // With these two the weights stay mapped from their files: a UNet opens in 0.1 s, not in 20 s (docs/performance.md).
       graphOptimizationLevel: 'extended',
       extra: {
@@ -71,6 +72,11 @@ async function create(
       first === 'cpu' ? '' : ` If this machine has no such device, set DARKROOM_DEVICE=cpu and not ${first}.`;
     throw new RuntimeFailure(`ONNX Runtime could not load a network. ${reason(error)}${hint}`, { cause: error });
   }
+}
+
+/** The provider with the nodes that it is to leave to the CPU. It takes no empty list. */
+function withCpuNodes(name: string, nodes: readonly string[]): InferenceSession.ExecutionProviderConfig {
+  return name === 'webgpu' && nodes.length > 0 ? { name, forceCpuNodeNames: nodes } : name;
 }
 
 /** The feeds as the model's types want them. @throws RuntimeFailure when a name, type or shape does not fit */
