@@ -1,6 +1,7 @@
 """The torch side of bench/sdxl.js: the same step in diffusers, over the same weights."""
 
 import json
+import os
 import statistics
 import sys
 import time
@@ -13,6 +14,7 @@ from safetensors.torch import load_file
 from unet_headers import sdxl
 
 folder, steps = sys.argv[1], int(sys.argv[2])
+torch.set_num_threads(os.cpu_count())
 
 started = time.perf_counter()
 # Without initial values, which `unet_headers` has switched off.
