@@ -1,6 +1,6 @@
 /**
  * Scaled dot-product attention in two ways: by ONNX Runtime's own operator, and by products and a softmax where that
- * operator is wrong (docs/decisions/attention-on-webgpu.md).
+ * operator is wrong (docs/decisions/webgpu-operators.md).
  */
 import type { Graph, Value } from './graph.ts';
 import { add, concat, demand, reshape, scale, slice, transpose } from './ops.ts';

@@ -23,7 +23,7 @@ export interface Node {
   way: Way | undefined;
 }
 
-/** With the operators that ONNX Runtime has beyond ONNX where they are faster, or without. */
+/** With one operator for much, which is faster where a provider has it right, or with simple ones. */
 export type Way = 'fused' | 'basic';
 
 /** A value known beforehand: in a weight file, or small and inside the graph. */

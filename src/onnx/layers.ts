@@ -6,7 +6,7 @@ import { float32, sizeOf } from '../math/tensor.ts';
 import type { Weights } from '../weights/scope.ts';
 import type { Graph, Value } from './graph.ts';
 import { changedConvolve, changedGemm, changeOf } from './low-rank.ts';
-import { add, demand, gelu, multiply, reshape, slice } from './ops.ts';
+import { add, demand, divide, gelu, mean, multiply, reshape, scale, slice, squareRoot } from './ops.ts';
 import { rows, type Window } from './products.ts';
 
 export interface ConvOptions extends Window {
@@ -56,19 +56,38 @@ export function embedding(g: Graph, w: Weights, indices: Value, count: number, w
   return g.node('Gather', [table, indices], { dims: [...indices.dims, width] });
 }
 
-/** Normalizes over groups of channels. Instance normalization of the reshaped value is the fastest form on the CPU. */
+/** Normalizes over groups of channels. */
 export function groupNorm(g: Graph, w: Weights, x: Value, groups: number, epsilon: number): Value {
   const [batch, channels, ...space] = x.dims as [number, number, ...number[]];
   demand(channels % groups === 0, `groupNorm of ${groups} groups`, x);
-  const ones = g.constant(float32([groups], new Float32Array(groups).fill(1)));
-  const zeros = g.constant(float32([groups]));
   const grouped = reshape(g, x, [batch, groups, (channels / groups) * sizeOf(space)]);
-  const attributes = { epsilon: { float: epsilon } };
-  const normalized = g.node('InstanceNormalization', [grouped, ones, zeros], grouped, { attributes });
+  const normalized = g.either({
+    fused: () => instanceNorm(g, grouped, epsilon),
+    basic: () => standardize(g, grouped, epsilon),
+  });
   const perChannel = [channels, ...space.map(() => 1)];
   const weight = g.weight(w.tensor('weight', [channels]), perChannel);
   const bias = g.weight(w.tensor('bias', [channels]), perChannel);
   return add(g, multiply(g, reshape(g, normalized, x.dims), weight), bias);
+}
+
+/** Of a group as one channel: the fastest form on the CPU. [B, C, N] -> [B, C, N] */
+function instanceNorm(g: Graph, x: Value, epsilon: number): Value {
+  const channels = x.dims[1]!;
+  const ones = g.constant(float32([channels], new Float32Array(channels).fill(1)));
+  const zeros = g.constant(float32([channels]));
+  return g.node('InstanceNormalization', [x, ones, zeros], x, { attributes: { epsilon: { float: epsilon } } });
+}
+
+/**
+ * The same where that operator is wrong (docs/decisions/webgpu-operators.md). The variance is that of differences from
+ * the mean, which loses nothing where the mean is large.
+ */
+function standardize(g: Graph, x: Value, epsilon: number): Value {
+  const difference = add(g, x, scale(g, mean(g, x), -1));
+  const variance = mean(g, multiply(g, difference, difference));
+  const deviation = squareRoot(g, add(g, variance, g.constant(float32([1], Float32Array.of(epsilon)))));
+  return divide(g, difference, deviation);
 }
 
 /** Normalizes over the last axis. */

@@ -9,7 +9,7 @@ export interface ValueInfo {
 
 /** A serialized ONNX model. Its weights stay in the files they came from, as external data. */
 export interface OnnxModel {
-  /** With ONNX Runtime's own operators. */
+  /** With fused operators. */
   bytes: Uint8Array;
   /** The same network for a provider whose kernels of them are not to be relied on. */
   basicBytes(): Uint8Array;

@@ -117,6 +117,20 @@ export function multiply(g: Graph, a: Value, b: Value): Value {
   return g.node('Mul', [a, b], { dims: broadcast('multiply', a, b) });
 }
 
+export function divide(g: Graph, a: Value, b: Value): Value {
+  return g.node('Div', [a, b], { dims: broadcast('divide', a, b) });
+}
+
+export function squareRoot(g: Graph, x: Value): Value {
+  return g.node('Sqrt', [x], x);
+}
+
+/** Along the last axis, which stays with one element. */
+export function mean(g: Graph, x: Value): Value {
+  const axis = x.dims.length - 1;
+  return g.node('ReduceMean', [x], { dims: x.dims.with(axis, 1) }, { attributes: { axes: { integers: [axis] } } });
+}
+
 export function scale(g: Graph, x: Value, factor: number): Value {
   return factor === 1 ? x : multiply(g, x, g.constant(scalar(factor)));
 }

@@ -22,8 +22,8 @@ export function isCpu(device: Settings['device']): boolean {
 }
 
 /**
- * Whether networks are to do without ONNX Runtime's own operators on a device: WebGPU's kernel of attention is wrong on
- * some (docs/decisions/attention-on-webgpu.md).
+ * Whether networks are written without the fused operators on a device: some of WebGPU's kernels are wrong
+ * (docs/decisions/webgpu-operators.md).
  */
 export function wantsBasicOperators(device: Settings['device']): boolean {
   return device === 'webgpu';

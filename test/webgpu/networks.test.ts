@@ -1,0 +1,40 @@
+/** Every network on ONNX Runtime's WebGPU provider, by a Vulkan driver that needs no GPU. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { float32 } from '../../src/math/tensor.ts';
+import { createGraph } from '../../src/onnx/graph.ts';
+import { scale } from '../../src/onnx/ops.ts';
+import { writeModel } from '../../src/onnx/write.ts';
+import { checkCase } from '../../src/parity/case.ts';
+import { type OpenSession, openSession } from '../../src/runtime/session.ts';
+import { useSoftwareVulkan } from '../support/software-vulkan.ts';
+
+const folder = fileURLToPath(new URL('../fixtures/networks/', import.meta.url));
+
+/** As on the CPU: a few times the largest error measured (docs/numerics.md). */
+const closest = 1e-5;
+
+describe.runIf(useSoftwareVulkan())('agrees with the reference on WebGPU', { timeout: 300_000 }, async () => {
+  // While one session is open, the shaders that others compiled are kept: networks that are alike share them. It is also
+  // how networks meet the shaders of others, as they do in an engine.
+  let kept: OpenSession;
+  beforeAll(async () => {
+    const g = createGraph('kept');
+    g.output('y', scale(g, g.input('x', 'float32', [2]), 3));
+    kept = await openSession(writeModel(g), 'webgpu');
+    const { y } = await kept.run({ x: float32([2], Float32Array.of(5, 7)) });
+    expect(y!.data).toEqual(Float32Array.of(15, 21));
+  });
+  afterAll(() => kept.close());
+
+  test.for(await readdir(folder))('%s', async (name, { annotate }) => {
+    const { errors } = await checkCase(join(folder, name), 'webgpu');
+    expect(errors).not.toEqual([]);
+    for (const { output, relL2 } of errors) {
+      await annotate(`${output}: relative L2 error ${relL2.toExponential(1)}`);
+      expect(relL2, output).toBeLessThan(closest);
+    }
+  });
+});
