@@ -9,7 +9,7 @@ const root = resolve(import.meta.dirname, '../src');
 
 /** Folder -> folders and packages that it may import, beside itself and `node:`. `type:` allows types alone. */
 const walls = {
-  base: ['pino', 'sharp'],
+  base: ['pino', 'sharp', '@techstark/opencv-js', 'h264-mp4-encoder'],
   math: ['base'],
   weights: ['base', 'math', 'type:catalog', 'onnx', 'networks'],
   onnx: ['type:weights', 'base', 'math'],
@@ -18,7 +18,7 @@ const walls = {
   schedulers: ['math', 'base', 'type:catalog'],
   text: ['math', 'base'],
   pipeline: ['networks', 'runtime', 'schedulers', 'text', 'weights', 'onnx', 'math', 'base', 'type:catalog'],
-  parity: ['networks', 'runtime', 'schedulers', 'weights', 'onnx', 'math', 'base'],
+  parity: ['networks', 'annotators', 'runtime', 'schedulers', 'weights', 'onnx', 'math', 'base'],
   annotators: ['networks', 'runtime', 'weights', 'math', 'base', 'type:catalog'],
   models: ['pipeline', 'annotators', 'networks', 'runtime', 'schedulers', 'text', 'weights', 'math', 'base', 'catalog'],
   catalog: ['base', 'ajv', 'type:*'],

@@ -21,6 +21,12 @@ def use_transformers_4_36():
     sys.path.insert(0, str(Path(__file__).resolve().parent / ".venv" / "transformers-4.36.2"))
 
 
+def use_controlnet_aux(release):
+    """Makes controlnet_aux importable: "0.0.3" or "0.0.6"; with timm, from which MiDaS takes its vision transformer."""
+    environment = Path(__file__).resolve().parent / ".venv"
+    sys.path[:0] = [str(environment / f"controlnet_aux-{release}"), str(environment / "timm-0.6.13")]
+
+
 def source(project, path):
     """
     A module of a project that is in no package index. README.md says where its sources are put, and which commit.

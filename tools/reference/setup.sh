@@ -1,11 +1,11 @@
 #!/bin/sh
 # Builds tools/reference/.venv, the Python environment of the scripts in this folder. Needs Debian's or Ubuntu's
-# python3-torch, python3-numpy, python3-pil and python3-venv: the PyTorch wheels of the package index are twenty
+# python3-torch, python3-torchvision, python3-numpy, python3-pil and python3-venv: the PyTorch wheels of the package index are twenty
 # times as large and compute the same numbers on a CPU.
 set -eu
 cd "$(dirname "$0")"
 /usr/bin/python3 -c 'import torch' || {
-  echo 'PyTorch is missing: apt-get install python3-torch python3-pil python3-venv' >&2
+  echo 'PyTorch is missing: apt-get install python3-torch python3-torchvision python3-pil python3-venv' >&2
   exit 1
 }
 /usr/bin/python3 -m venv --system-site-packages .venv
@@ -19,4 +19,9 @@ done
 .venv/bin/pip install --quiet --no-deps --target .venv/transformers-4.36.2 transformers==4.36.2 tokenizers==0.15.2
 # The sampling module alone is used, so what the package wants for training stays away.
 .venv/bin/pip install --quiet --no-deps --target .venv/k-diffusion k-diffusion==0.1.1.post1
+# The annotators of rossjillian/controlnet, and the release with the HED network that may be used commercially.
+for release in 0.0.3 0.0.6; do
+  .venv/bin/pip install --quiet --no-deps --target ".venv/controlnet_aux-$release" "controlnet-aux==$release"
+done
+.venv/bin/pip install --quiet --no-deps --target .venv/timm-0.6.13 timm==0.6.13
 echo 'Ready: tools/reference/.venv/bin/python tools/reference/networks.py'
