@@ -4,14 +4,27 @@ import type { Fields, InputOf } from './fields.ts';
 /** What a prediction of the model returns: one file, or a list of them. */
 export type OutputKind = 'file' | 'file-list';
 
+/** A published file of weights. Size and digest stand only where their source is known (docs/weights.md). */
+export interface WeightFile {
+  /** Inside the repository. */
+  path: string;
+  bytes?: number;
+  /** 64 hex digits. */
+  sha256?: string;
+}
+
 /** A repository of published weights, and what of it a model needs. */
 export interface WeightRepository {
-  /** `owner/name` on the Hugging Face hub. */
+  /** `owner/name` on the Hugging Face hub; of files from elsewhere the folder that they are looked for in. */
   repository: string;
   /** Repositories that hold the same files, tried in order after `repository`. */
   mirrors?: readonly string[];
+  /** The commit or branch on the hub that the files are of; the newest unless given. */
+  revision?: string;
   /** Paths inside the repository; the repository counts as present when all of them are. */
-  files: readonly string[];
+  files: readonly (string | WeightFile)[];
+  /** Where a person gets files that are not on the hub. */
+  page?: string;
   /** Licence of the weights, as its holder names it. */
   licence: string;
   commercialUse: boolean;

@@ -47,16 +47,22 @@ async function locateMini(
   return { set: 'mini', folders };
 }
 
+/** Of a repository's files, those with a size and those without. */
+export function pathsOf(files: WeightRepository['files']): string[] {
+  return files.map((file) => (typeof file === 'string' ? file : file.path));
+}
+
 /** The first folder that holds every file, or a sentence about what the folders lack. */
 async function search(
   { repository, mirrors = [], files }: WeightRepository,
   settings: WeightSettings,
 ): Promise<{ folder?: string; fault?: string }> {
   const lacking: string[] = [];
+  const paths = pathsOf(files);
   for (const name of [repository, ...mirrors]) {
     for (const folder of await candidates(name, settings)) {
-      const present = await Promise.all(files.map((file) => presentFile(join(folder, file))));
-      const missing = files.filter((_, index) => !present[index]);
+      const present = await Promise.all(paths.map((path) => presentFile(join(folder, path))));
+      const missing = paths.filter((_, index) => !present[index]);
       if (missing.length === 0) return { folder };
       lacking.push(`${folder} (no ${missing.join(', ')})`);
     }

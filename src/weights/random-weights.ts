@@ -9,11 +9,22 @@ import { type TensorToWrite, writeSafetensors } from './write-safetensors.ts';
 export interface InventedWeights {
   /** To build the graph over; the graph itself is of no use. */
   weights: NetworkWeights;
-  /** Writes the tensors that were asked for. Equal seeds give equal bytes on every machine. */
+  /** The tensors that were asked for. Equal seeds give equal bytes on every machine. */
+  tensors(seed: string): Map<string, TensorToWrite>;
+  /** Writes them as a safetensors file. */
   write(path: string, seed: string): Promise<void>;
 }
 
-export function inventWeights(): InventedWeights {
+/** How the values of a tensor lie. */
+export interface Spread {
+  centre: number;
+  deviation: number;
+}
+
+/** @param special for tensors that the usual spread does not suit; `undefined` for all others */
+export function inventWeights(
+  special: (name: string, shape: readonly number[]) => Spread | undefined = () => undefined,
+): InventedWeights {
   const shapes = new Map<string, readonly number[]>();
 
   const scope = (prefix: string): Weights => ({
@@ -29,23 +40,33 @@ export function inventWeights(): InventedWeights {
     },
   });
 
+  const tensors = (seed: string): Map<string, TensorToWrite> => {
+    const made = new Map<string, TensorToWrite>();
+    for (const [name, shape] of shapes) {
+      const spread = special(name, shape) ?? usualSpread(name, shape);
+      made.set(name, { dtype: 'F32', shape, bytes: pieces(sizeOf(shape), spread, `${seed} ${name}`) });
+    }
+    return made;
+  };
+
   return {
     weights: { ...scope(''), names: () => shapes.keys(), finish() {} },
-    async write(path, seed) {
-      const tensors = new Map<string, TensorToWrite>();
-      for (const [name, shape] of shapes) tensors.set(name, { dtype: 'F32', shape, bytes: pieces(name, shape, seed) });
-      await writeSafetensors(path, tensors, { format: 'pt', darkroom: `untrained, made from the seed ${seed}` });
-    },
+    tensors,
+    write: (path, seed) => writeSafetensors(path, tensors(seed), inventedMetadata(seed)),
   };
+}
+
+/** What a file of invented weights says of itself. */
+export function inventedMetadata(seed: string): Record<string, string> {
+  return { format: 'pt', darkroom: `untrained, made from the seed ${seed}` };
 }
 
 const pieceLength = 1 << 20;
 
-function* pieces(name: string, shape: readonly number[], seed: string): Iterable<Uint8Array> {
-  const { centre, deviation } = distribution(name, shape);
-  const next = uniform(hash(`${seed} ${name}`));
+function* pieces(size: number, { centre, deviation }: Spread, seed: string): Iterable<Uint8Array> {
+  const next = uniform(hash(seed));
   const reach = deviation * Math.sqrt(12);
-  for (let rest = sizeOf(shape); rest > 0; rest -= pieceLength) {
+  for (let rest = size; rest > 0; rest -= pieceLength) {
     const values = new Float32Array(Math.min(rest, pieceLength));
     for (let index = 0; index < values.length; index++) values[index] = centre + reach * (next() - 0.5);
     yield new Uint8Array(values.buffer);
@@ -53,9 +74,9 @@ function* pieces(name: string, shape: readonly number[], seed: string): Iterable
 }
 
 /** Keeps the size of activations from layer to layer, and lets no weight or bias be without effect. */
-function distribution(name: string, shape: readonly number[]): { centre: number; deviation: number } {
+function usualSpread(name: string, shape: readonly number[]): Spread {
   if (name.endsWith('embedding.weight')) return { centre: 0, deviation: 0.02 };
-  if (name.endsWith('bias')) return { centre: 0, deviation: 0.05 };
+  if (name.endsWith('bias') || name.endsWith('running_mean')) return { centre: 0, deviation: 0.05 };
   if (shape.length === 1) return { centre: 1, deviation: 0.1 };
   // ControlNet's condition passes eight convolutions without a norm; the gain makes up for what SiLU takes away.
   const gain = name.startsWith('controlnet_cond_embedding.') ? 2 : 1;

@@ -8,7 +8,7 @@ import type { CancelSignal, ModelDefinition, PredictContext, WeightRepository } 
 import { isCpu } from '../runtime/providers.ts';
 import type { Residency } from '../runtime/residency.ts';
 import { float32Folder } from '../weights/float32-copy.ts';
-import { locateWeights } from '../weights/locate.ts';
+import { locateWeights, pathsOf } from '../weights/locate.ts';
 import { progressLine } from './progress-line.ts';
 import { type EngineMessage, type HostMessage, longestLogText } from './protocol.ts';
 
@@ -80,7 +80,7 @@ async function inFloat32(
   for (const [index, folder] of folders.entries()) {
     const { repository, files } = repositories[index]!;
     const onConvert = (file: string): void => log(`Converting ${file} of ${repository} to float32, once.`);
-    converted.push(await float32Folder(folder, files, cache, onConvert));
+    converted.push(await float32Folder(folder, pathsOf(files), cache, onConvert));
   }
   return converted;
 }
