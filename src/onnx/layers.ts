@@ -17,7 +17,7 @@ export interface ConvOptions extends Window {
 /** [B, C, H, W] -> [B, channels, H', W'] */
 export function conv2d(g: Graph, w: Weights, x: Value, channels: number, options: ConvOptions): Value {
   const { kernel, bias = true, ...window } = options;
-  const inChannels = x.dims[1]!;
+  const inChannels = x.dims[1]! / (window.groups ?? 1);
   const weight = w.tensor('weight', [channels, inChannels, kernel, kernel]);
   const addend = bias ? g.weight(w.tensor('bias', [channels])) : undefined;
   return changedConvolve(g, x, weight, addend, window, changeOf(g, w, [channels, inChannels, kernel]));
@@ -96,4 +96,19 @@ export function layerNorm(g: Graph, w: Weights, x: Value, epsilon: number): Valu
   const weight = g.weight(w.tensor('weight', [width]));
   const bias = g.weight(w.tensor('bias', [width]));
   return g.node('LayerNormalization', [x, weight, bias], x, { attributes: { epsilon: { float: epsilon } } });
+}
+
+/** Normalizes each channel by what training measured. [B, C, H, W] -> [B, C, H, W] */
+export function batchNorm(g: Graph, w: Weights, x: Value, epsilon = 1e-5): Value {
+  const channels = x.dims[1]!;
+  const [weight, bias, mean, variance] = ['weight', 'bias', 'running_mean', 'running_var'].map((name) =>
+    g.weight(w.tensor(name, [channels])),
+  );
+  const attributes = { epsilon: { float: epsilon } };
+  return g.node('BatchNormalization', [x, weight, bias, mean, variance], x, { attributes });
+}
+
+/** The count of batches that a batch norm was trained with. Inference has no use for it. */
+export function isBatchCount(name: string): boolean {
+  return name.endsWith('.num_batches_tracked');
 }

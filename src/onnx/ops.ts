@@ -169,6 +169,15 @@ function broadcast(op: string, a: Value, b: Value): number[] {
 
 // Activations
 
+export function relu(g: Graph, x: Value): Value {
+  return g.node('Relu', [x], x);
+}
+
+/** Values from 0 to 6. */
+export function relu6(g: Graph, x: Value): Value {
+  return g.node('Clip', [x, g.constant(scalar(0)), g.constant(scalar(6))], x);
+}
+
 /** x * sigmoid(x) */
 export function silu(g: Graph, x: Value): Value {
   return sigmoidGate(g, x, 1);
@@ -198,6 +207,20 @@ export function resizeNearest(g: Graph, x: Value, height: number, width: number)
     mode: { text: 'nearest' },
     nearest_mode: { text: 'floor' },
     coordinate_transformation_mode: { text: 'asymmetric' },
+  };
+  return g.node('Resize', [x, undefined, undefined, g.constant(integers(dims))], { dims }, { attributes });
+}
+
+/**
+ * Bilinear, without averaging where the picture shrinks. With `alignCorners` the centres of the corner pixels stay
+ * where they are; without it the edges of the picture do. [B, C, H, W] -> [B, C, height, width]
+ */
+export function resizeLinear(g: Graph, x: Value, height: number, width: number, alignCorners: boolean): Value {
+  const [batch, channels] = x.dims as [number, number];
+  const dims = [batch, channels, height, width];
+  const attributes = {
+    mode: { text: 'linear' },
+    coordinate_transformation_mode: { text: alignCorners ? 'align_corners' : 'half_pixel' },
   };
   return g.node('Resize', [x, undefined, undefined, g.constant(integers(dims))], { dims }, { attributes });
 }

@@ -35,21 +35,26 @@ export interface Window {
   stride?: number;
   /** On all sides, or top, left, bottom, right. */
   padding?: number | readonly [number, number, number, number];
+  dilation?: number;
+  /** Each of as many parts of the channels on its own; as many as there are channels is a depthwise convolution. */
+  groups?: number;
 }
 
-/** [B, in, H, W], [out, in, h, w] -> [B, out, H', W'] */
+/** [B, in, H, W], [out, in/groups, h, w] -> [B, out, H', W'] */
 export function convolve(g: Graph, x: Value, kernel: Value, bias: Value | undefined, window: Window): Value {
-  const { stride = 1, padding = 0 } = window;
+  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = window;
   const [batch, inChannels, height, width] = x.dims as [number, number, number, number];
   const [channels, , kernelHeight, kernelWidth] = kernel.dims as [number, number, number, number];
-  demand(kernel.dims[1] === inChannels, 'convolve', x, kernel);
+  demand(kernel.dims[1]! * groups === inChannels, 'convolve', x, kernel);
   const [top, left, bottom, right] = typeof padding === 'number' ? new Array<number>(4).fill(padding) : padding;
-  const out = (padded: number, size: number): number => Math.floor((padded - size) / stride) + 1;
+  const out = (padded: number, size: number): number => Math.floor((padded - dilation * (size - 1) - 1) / stride) + 1;
   const dims = [batch, channels, out(height + top! + bottom!, kernelHeight), out(width + left! + right!, kernelWidth)];
   const attributes = {
     kernel_shape: { integers: [kernelHeight, kernelWidth] },
     strides: { integers: [stride, stride] },
     pads: { integers: [top!, left!, bottom!, right!] },
+    dilations: { integers: [dilation, dilation] },
+    group: { integer: groups },
   };
   return g.node('Conv', bias ? [x, kernel, bias] : [x, kernel], { dims }, { attributes });
 }
