@@ -1,0 +1,118 @@
+import { fromMat, type Library, type Mat, toMat, withMemory } from './opencv-library.ts';
+import type { Raster, RasterData } from './raster.ts';
+
+/**
+ * How pixels between pixels are found. `linear`, `cubic` and `lanczos4` look at 2, 4 and 8 pixels each way, however
+ * small the result; `area` is the mean of what falls onto a pixel.
+ */
+export type Interpolation = 'nearest' | 'linear' | 'cubic' | 'area' | 'lanczos4';
+
+/** What lies outside of a picture `abcd`: `dcb|abcd|cba`, `dcba|abcd|dcba`, `aaa|abcd|ddd`, or zeros. */
+export type Border = 'reflect101' | 'reflect' | 'replicate' | 'zero';
+
+export interface Filters {
+  resize<Data extends RasterData>(
+    image: Raster<Data>,
+    width: number,
+    height: number,
+    interpolation: Interpolation,
+  ): Raster<Data>;
+  /**
+   * Both sides are multiplied and rounded to even, and yet pixels are sampled at a distance of exactly 1/factor: with
+   * sides that were rounded, this is not what `resize` to the same size gives.
+   */
+  resizeBy<Data extends RasterData>(image: Raster<Data>, factor: number, interpolation: Interpolation): Raster<Data>;
+  /** Without a kernel size, it is 6 σ + 1 for bytes and 8 σ + 1 for floats, rounded to odd. */
+  gaussianBlur<Data extends RasterData>(image: Raster<Data>, sigma: number, options?: BlurOptions): Raster<Data>;
+  /** The derivative of order `dx` along rows and `dy` along columns, by 3 × 3 pixels. */
+  sobel<Data extends Float32Array | Float64Array>(
+    image: Raster<Data>,
+    dx: number,
+    dy: number,
+    border?: Border,
+  ): Raster<Data>;
+  /** The largest value around each pixel, where the kernel is not zero; its sides are odd. */
+  dilate<Data extends RasterData>(image: Raster<Data>, kernel: readonly (readonly number[])[]): Raster<Data>;
+  /**
+   * @param matrix where a pixel of the picture goes: (ax + by + c, dx + ey + f) as [a, b, c, d, e, f]
+   * @returns linearly interpolated, black where nothing came
+   */
+  warpAffine<Data extends RasterData>(
+    image: Raster<Data>,
+    matrix: readonly number[],
+    width: number,
+    height: number,
+  ): Raster<Data>;
+  /** `a · weight + b · (1 − weight)` */
+  blend<Data extends RasterData>(a: Raster<Data>, b: Raster<Data>, weight: number): Raster<Data>;
+}
+
+export interface BlurOptions {
+  kernelSize?: number;
+  border?: Border;
+}
+
+export function filters(cv: Library): Filters {
+  const interpolations: Record<Interpolation, number> = {
+    nearest: cv.INTER_NEAREST,
+    linear: cv.INTER_LINEAR,
+    cubic: cv.INTER_CUBIC,
+    area: cv.INTER_AREA,
+    lanczos4: cv.INTER_LANCZOS4,
+  };
+  const borders: Record<Border, number> = {
+    reflect101: cv.BORDER_REFLECT_101,
+    reflect: cv.BORDER_REFLECT,
+    replicate: cv.BORDER_REPLICATE,
+    zero: cv.BORDER_CONSTANT,
+  };
+  const sameDepth = -1;
+
+  /** Runs an operation from one picture to another one. */
+  function apply<Data extends RasterData>(
+    image: Raster<Data>,
+    operation: (source: Mat, target: Mat) => void,
+  ): Raster<Data> {
+    return withMemory(cv, (keep) => {
+      const source = keep(toMat(cv, image));
+      const target = keep(new cv.Mat());
+      operation(source, target);
+      return fromMat(target, image);
+    });
+  }
+
+  return {
+    resize: (image, width, height, interpolation) =>
+      apply(image, (source, target) =>
+        cv.resize(source, target, new cv.Size(width, height), 0, 0, interpolations[interpolation]),
+      ),
+    resizeBy: (image, factor, interpolation) =>
+      apply(image, (source, target) =>
+        cv.resize(source, target, new cv.Size(0, 0), factor, factor, interpolations[interpolation]),
+      ),
+    gaussianBlur: (image, sigma, { kernelSize = 0, border = 'reflect101' } = {}) =>
+      apply(image, (source, target) =>
+        cv.GaussianBlur(source, target, new cv.Size(kernelSize, kernelSize), sigma, sigma, borders[border]),
+      ),
+    sobel: (image, dx, dy, border = 'reflect101') =>
+      apply(image, (source, target) => cv.Sobel(source, target, sameDepth, dx, dy, 3, 1, 0, borders[border])),
+    dilate: (image, kernel) =>
+      withMemory(cv, (keep) => {
+        const shape = { width: kernel[0]!.length, height: kernel.length, channels: 1 };
+        const mask = keep(toMat(cv, { ...shape, data: Uint8Array.from(kernel.flat()) }));
+        return apply(image, (source, target) => cv.dilate(source, target, mask));
+      }),
+    warpAffine: (image, matrix, width, height) =>
+      withMemory(cv, (keep) => {
+        const mat = keep(toMat(cv, { width: 3, height: 2, channels: 1, data: Float64Array.from(matrix) }));
+        return apply(image, (source, target) =>
+          cv.warpAffine(source, target, mat, new cv.Size(width, height), cv.INTER_LINEAR, cv.BORDER_CONSTANT),
+        );
+      }),
+    blend: (a, b, weight) =>
+      withMemory(cv, (keep) => {
+        const second = keep(toMat(cv, b));
+        return apply(a, (first, target) => cv.addWeighted(first, weight, second, 1 - weight, 0, target, sameDepth));
+      }),
+  };
+}

@@ -1,0 +1,72 @@
+import { createRequire } from 'node:module';
+import type * as Cv from '@techstark/opencv-js';
+import { RuntimeFailure } from './errors.ts';
+import type { Raster, RasterData } from './raster.ts';
+
+/** OpenCV as it comes, with its memory in our hands. Known to `opencv*.ts` alone. */
+export type Library = typeof Cv;
+export type Mat = Cv.Mat;
+
+/** Compiles 8 MB of WebAssembly: 0.4 s. */
+export async function loadLibrary(): Promise<Library> {
+  const exceptionListeners = process.listeners('uncaughtException');
+  const rejectionListeners = process.listeners('unhandledRejection');
+  const library = createRequire(import.meta.url)('@techstark/opencv-js');
+  // It listens for errors of the whole process, to throw them again or to end itself. They are not its business.
+  for (const listener of process.listeners('uncaughtException')) {
+    if (!exceptionListeners.includes(listener)) process.off('uncaughtException', listener);
+  }
+  for (const listener of process.listeners('unhandledRejection')) {
+    if (!rejectionListeners.includes(listener)) process.off('unhandledRejection', listener);
+  }
+  // It has a `then` that answers with itself: whoever awaits it, waits for ever.
+  delete library.then;
+  await new Promise<void>((resolve) => {
+    library.onRuntimeInitialized = resolve;
+  });
+  return library;
+}
+
+/** Frees what it was given when the work is done, also when the work failed: no garbage collector sees this memory. */
+type Keep = <Item extends { delete(): void }>(item: Item) => Item;
+
+export function withMemory<Result>(library: Library, work: (keep: Keep) => Result): Result {
+  const kept: { delete(): void }[] = [];
+  try {
+    return work((item) => {
+      kept.push(item);
+      return item;
+    });
+  } catch (error) {
+    // C++ exceptions arrive as the address of what was thrown.
+    if (typeof error !== 'number') throw error;
+    throw new RuntimeFailure(`OpenCV failed: ${library.exceptionFromPtr(error).msg.trim()}`);
+  } finally {
+    for (const item of kept) item.delete();
+  }
+}
+
+/** A copy in OpenCV's memory. */
+export function toMat(library: Library, { width, height, channels, data }: Raster): Mat {
+  if (data.length !== width * height * channels) {
+    throw new RangeError(`${width} × ${height} pixels of ${channels} channels are not ${data.length} values.`);
+  }
+  const depth =
+    data instanceof Uint8Array ? library.CV_8U : data instanceof Float32Array ? library.CV_32F : library.CV_64F;
+  // A type of OpenCV is the type of one value with the count of channels above its three bits.
+  const mat = new library.Mat(height, width, depth + ((channels - 1) << 3));
+  mat.data.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  return mat;
+}
+
+/** A copy in JavaScript's memory, of the same type of values as `like`. */
+export function fromMat<Data extends RasterData>(mat: Mat, like: Raster<Data>): Raster<Data> {
+  const bytes = mat.data.slice();
+  const data =
+    like.data instanceof Uint8Array
+      ? bytes
+      : like.data instanceof Float32Array
+        ? new Float32Array(bytes.buffer)
+        : new Float64Array(bytes.buffer);
+  return { width: mat.cols, height: mat.rows, channels: mat.channels(), data: data as RasterData as Data };
+}
