@@ -83,7 +83,7 @@ function instanceNorm(g: Graph, x: Value, epsilon: number): Value {
  * The same where that operator is wrong (docs/decisions/webgpu-operators.md). The variance is that of differences from
  * the mean, which loses nothing where the mean is large.
  */
-function standardize(g: Graph, x: Value, epsilon: number): Value {
+export function standardize(g: Graph, x: Value, epsilon: number): Value {
   const difference = add(g, x, scale(g, mean(g, x), -1));
   const variance = mean(g, multiply(g, difference, difference));
   const deviation = squareRoot(g, add(g, variance, g.constant(float32([1], Float32Array.of(epsilon)))));
