@@ -19,15 +19,16 @@ const walls = {
   text: ['math', 'base'],
   pipeline: ['networks', 'runtime', 'schedulers', 'text', 'weights', 'onnx', 'math', 'base', 'type:catalog'],
   parity: ['networks', 'annotators', 'runtime', 'schedulers', 'weights', 'onnx', 'math', 'base'],
-  annotators: ['networks', 'runtime', 'weights', 'math', 'base', 'type:catalog'],
+  annotators: ['networks', 'onnx', 'runtime', 'weights', 'onnx', 'math', 'base', 'type:catalog'],
   models: ['pipeline', 'annotators', 'networks', 'runtime', 'schedulers', 'text', 'weights', 'math', 'base', 'catalog'],
   catalog: ['base', 'ajv', 'type:*'],
   worker: ['catalog', 'runtime', 'weights', 'base'],
   database: ['base', '@electric-sql/pglite', 'kysely', 'pg', 'pg-boss'],
   storage: ['base', 'undici', 'ipaddr.js'],
+  accounts: ['database', 'base', 'kysely'],
   predictions: ['database', 'storage', 'catalog', 'base', 'type:worker', 'worker', 'kysely', 'pg-boss'],
-  server: ['predictions', 'storage', 'catalog', 'base', 'fastify', 'typebox'],
-  cli: ['server', 'worker', 'predictions', 'storage', 'database', 'catalog', 'parity', 'base'],
+  server: ['accounts', 'predictions', 'storage', 'catalog', 'base', 'fastify', 'typebox'],
+  cli: ['server', 'accounts', 'worker', 'predictions', 'storage', 'database', 'catalog', 'parity', 'base'],
 };
 
 const faults = [];

@@ -8,6 +8,7 @@ import type { Settings } from '../base/settings.ts';
 import type { Tensor } from '../math/tensor.ts';
 import { openSession } from '../runtime/session.ts';
 import { readConfig } from '../weights/network-files.ts';
+import { annotatorNetworks } from './annotator-networks.ts';
 import { readTensors } from './case-tensors.ts';
 import { encoderNetworks } from './encoder-networks.ts';
 import type { BuiltNetwork, CaseFiles, CaseNetwork, Tensors } from './network.ts';
@@ -32,7 +33,7 @@ export interface CaseResult {
 /** Where a case does not say. */
 const usualTolerance = 1e-4;
 
-const networks: Readonly<Record<string, CaseNetwork>> = { ...encoderNetworks, ...unetNetworks };
+const networks: Readonly<Record<string, CaseNetwork>> = { ...annotatorNetworks, ...encoderNetworks, ...unetNetworks };
 
 export async function runNetworkCase(
   folder: string,

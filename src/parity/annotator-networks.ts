@@ -1,0 +1,21 @@
+/** Cases of the networks that find the structure of a photograph. */
+import { mlsdConfig, mlsdModel } from '../annotators/mlsd.ts';
+import { upernetConfig, upernetModel } from '../annotators/upernet.ts';
+import { openWeights } from '../weights/scope.ts';
+import { type CaseNetwork, inputDims, refuseOptions } from './network.ts';
+
+export const annotatorNetworks: Readonly<Record<string, CaseNetwork>> = {
+  async mlsd(files) {
+    refuseOptions(files, []);
+    const [, , height, width] = inputDims(files.inputs, 'image', 4) as [number, number, number, number];
+    const weights = await openWeights(files.weights);
+    return { model: mlsdModel({ config: mlsdConfig(weights), weights }, { height, width }) };
+  },
+
+  async upernet(files) {
+    refuseOptions(files, []);
+    const [, , height, width] = inputDims(files.inputs, 'pixel_values', 4) as [number, number, number, number];
+    const weights = await openWeights(files.weights);
+    return { model: upernetModel({ config: upernetConfig(weights), weights }, { height, width }) };
+  },
+};
