@@ -19,7 +19,7 @@ const walls = {
   text: ['math', 'base'],
   pipeline: ['networks', 'runtime', 'schedulers', 'text', 'weights', 'onnx', 'math', 'base', 'type:catalog'],
   parity: ['networks', 'annotators', 'runtime', 'schedulers', 'weights', 'onnx', 'math', 'base'],
-  annotators: ['networks', 'onnx', 'runtime', 'weights', 'onnx', 'math', 'base', 'type:catalog'],
+  annotators: ['networks', 'runtime', 'weights', 'onnx', 'math', 'base', 'type:catalog'],
   models: ['pipeline', 'annotators', 'networks', 'runtime', 'schedulers', 'text', 'weights', 'math', 'base', 'catalog'],
   catalog: ['base', 'ajv', 'type:*'],
   worker: ['catalog', 'runtime', 'weights', 'base'],
@@ -27,8 +27,8 @@ const walls = {
   storage: ['base', 'undici', 'ipaddr.js'],
   accounts: ['database', 'base', 'kysely'],
   predictions: ['database', 'storage', 'catalog', 'base', 'type:worker', 'worker', 'kysely', 'pg-boss'],
-  server: ['accounts', 'predictions', 'storage', 'catalog', 'base', 'fastify', 'typebox'],
-  cli: ['server', 'accounts', 'worker', 'predictions', 'storage', 'database', 'catalog', 'parity', 'base'],
+  server: ['accounts', 'predictions', 'storage', 'catalog', 'weights', 'base', 'fastify', 'ipaddr.js', 'typebox'],
+  cli: ['server', 'accounts', 'worker', 'predictions', 'storage', 'database', 'catalog', 'parity', 'weights', 'base'],
 };
 
 const faults = [];

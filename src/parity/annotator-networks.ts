@@ -1,10 +1,19 @@
 /** Cases of the networks that find the structure of a photograph. */
+import { dptHybridConfig, dptHybridModel } from '../annotators/dpt-hybrid.ts';
 import { mlsdConfig, mlsdModel } from '../annotators/mlsd.ts';
 import { upernetConfig, upernetModel } from '../annotators/upernet.ts';
 import { openWeights } from '../weights/scope.ts';
 import { type CaseNetwork, inputDims, refuseOptions } from './network.ts';
 
 export const annotatorNetworks: Readonly<Record<string, CaseNetwork>> = {
+  async 'dpt-hybrid'(files) {
+    refuseOptions(files, []);
+    const [batch, , height, width] = inputDims(files.inputs, 'pixel_values', 4) as [number, number, number, number];
+    const weights = await openWeights(files.weights);
+    const config = dptHybridConfig(weights, files.config);
+    return { model: dptHybridModel({ config, weights }, { batch, height, width }) };
+  },
+
   async mlsd(files) {
     refuseOptions(files, []);
     const [, , height, width] = inputDims(files.inputs, 'image', 4) as [number, number, number, number];
