@@ -1,8 +1,10 @@
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readSettings } from '../base/settings.ts';
 import { type Field, isRequired } from '../catalog/fields.ts';
 import { loadModels, slug } from '../catalog/list.ts';
 import type { ModelDefinition } from '../catalog/model.ts';
+import { type FileState, type RepositoryState, repositoryState, sizeText, wayToGet } from '../weights/inventory.ts';
 import { type Command, UsageError } from './command.ts';
 
 const help = `Lists the models of this Darkroom, or everything about one.
@@ -11,17 +13,21 @@ Usage: darkroom models [owner/name]
 
 Examples
   darkroom models                          every model with its version
-  darkroom models rossjillian/controlnet   its inputs, defaults, limits, weights and their licences
+  darkroom models rossjillian/controlnet   its inputs, defaults, limits; its weights, their licences, which of them
+                                           are on this disk, and how to get the others
 `;
 
 async function run(args: string[]): Promise<number> {
   const { positionals } = parseArgs({ args, allowPositionals: true });
-  const models = await loadModels(readSettings().modelFolders);
+  const settings = readSettings();
+  const models = await loadModels(settings.modelFolders);
   if (positionals.length === 0) {
     for (const model of models) process.stdout.write(`${slug(model)}:${model.version}\n  ${model.description}\n`);
     return 0;
   }
-  process.stdout.write(describeModel(findModel(models, positionals[0]!)));
+  const model = findModel(models, positionals[0]!);
+  const states = await Promise.all(model.weights.map((weights) => repositoryState(weights, settings)));
+  process.stdout.write(`${describeModel(model)}\nFull weights\n${states.map(describeWeights).join('')}`);
   return 0;
 }
 
@@ -38,11 +44,31 @@ function describeModel(model: ModelDefinition): string {
     const facts = [typeOf(field), isRequired(field) ? 'required' : undefined, limits(field), defaultOf(field)];
     return `  ${name}\n      ${field.description}\n      ${facts.filter(Boolean).join(', ')}\n`;
   });
-  const weights = model.weights.map(
-    (weight) =>
-      `  ${weight.repository}\n      ${weight.licence}, commercial use ${weight.commercialUse ? 'allowed' : 'not allowed'}\n`,
-  );
-  return `${slug(model)}\n${model.description}\nversion ${model.version}\n\nInputs\n${inputs.join('')}\nFull weights\n${weights.join('')}`;
+  return `${slug(model)}\n${model.description}\nversion ${model.version}\n\nInputs\n${inputs.join('')}`;
+}
+
+function describeWeights(state: RepositoryState): string {
+  const { repository, licence, commercialUse } = state.repository;
+  const lines = [
+    `  ${repository}`,
+    `      ${licence}, commercial use ${commercialUse ? 'allowed' : 'not allowed'}`,
+    ...state.files.map((file) => `      ${file.found ? 'present' : 'missing'}  ${file.path}${sizeOf(file)}`),
+  ];
+  const way = wayToGet(state);
+  if (way) lines.push(`      get it:  ${way}`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** A published size that the file on this disk does not have is worth a look: the download may have been cut short. */
+function sizeOf({ path, bytes, found }: FileState): string {
+  if (!found) return bytes ? `  ${sizeText(bytes)}` : '';
+  const isVariant = !found.path.endsWith(path);
+  const note = isVariant
+    ? ` as ${basename(found.path)}`
+    : bytes && bytes !== found.bytes
+      ? `, published ${sizeText(bytes)}`
+      : '';
+  return `  ${sizeText(found.bytes)}${note}`;
 }
 
 function typeOf(field: Field): string {

@@ -2,6 +2,7 @@
 import { cogVersion, type OpenApiDocument } from '../catalog/openapi.ts';
 import { isTerminal, type Prediction } from '../predictions/prediction.ts';
 import { type FileRef, parseFileRef } from '../storage/file-ref.ts';
+import { missingFiles, type RepositoryState, wayToGet } from '../weights/inventory.ts';
 import type { CatalogueEntry } from './catalogue.ts';
 
 export interface PredictionJson {
@@ -46,6 +47,18 @@ export interface ModelJson {
   default_example: PredictionJson | null;
   latest_version: VersionJson;
   created_at: string;
+}
+
+/** What a model's page says of its published weights; the public service has no such field. */
+export interface WeightsJson {
+  repository: string;
+  license: string;
+  commercial_use: boolean;
+  /** Whether every file is on the server's disk. */
+  present: boolean;
+  files: { path: string; present: boolean; size: number | null; sha256: string | null }[];
+  /** A command, or a page to get them from; null when nothing is missing. */
+  get: string | null;
 }
 
 export interface PageJson<Item> {
@@ -121,6 +134,23 @@ export function modelJson(entry: CatalogueEntry, origin: string): ModelJson {
     default_example: null,
     latest_version: versionJson(entry),
     created_at: new Date(createdAt).toISOString(),
+  };
+}
+
+export function weightsJson(state: RepositoryState): WeightsJson {
+  const { repository, licence, commercialUse } = state.repository;
+  return {
+    repository,
+    license: licence,
+    commercial_use: commercialUse,
+    present: missingFiles(state).length === 0,
+    files: state.files.map(({ path, bytes, sha256, found }) => ({
+      path,
+      present: found !== undefined,
+      size: found?.bytes ?? bytes ?? null,
+      sha256: sha256 ?? null,
+    })),
+    get: wayToGet(state) ?? null,
   };
 }
 

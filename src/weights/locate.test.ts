@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { WeightError } from '../base/errors.ts';
 import { locateWeights } from './locate.ts';
 
 let folder: string;
@@ -48,7 +49,9 @@ test('a plain folder is preferred to the Hugging Face cache, which consists of s
   // A download under way leaves links to blobs that are not there yet.
   await rm(join(folder, 'plain'), { recursive: true });
   await rm(join(folder, ...cache, 'blobs', 'one'));
-  await expect(locateWeights([canny], settings('full'))).rejects.toThrow(/no diffusion_pytorch_model\.safetensors/);
+  await expect(locateWeights([canny], settings('full'))).rejects.toThrow(
+    /lacks (config\.json, )?diffusion_pytorch_model\.safetensors/,
+  );
 });
 
 test('a mirror serves when the repository itself is not there', async () => {
@@ -56,13 +59,50 @@ test('a mirror serves when the repository itself is not there', async () => {
   expect((await locateWeights([canny], settings('auto'))).folders).toEqual([join(folder, 'plain/elsewhere/canny')]);
 });
 
-test('missing full weights are listed with every place that was looked at', async () => {
+test('all that is missing is listed at once, with its size and how to get it', async () => {
   await put('plain', 'elsewhere', 'canny', 'config.json');
-  const failed = locateWeights([canny], settings('full'));
-  await expect(failed).rejects.toThrow(/plain\/lllyasviel\/sd-controlnet-canny \(no config\.json, diffusion_/);
-  await expect(failed).rejects.toThrow(/plain\/elsewhere\/canny \(no diffusion_/);
-  await expect(failed).rejects.toThrow(/hf\/hub\/models--lllyasviel--sd-controlnet-canny/);
-  await expect(failed).rejects.toThrow(/DARKROOM_WEIGHTS_PATH/);
+  const civitai = {
+    repository: 'civitai/toonyou',
+    files: [{ path: 'toonyou_beta3.safetensors', bytes: 2_132_625_432 }],
+    page: 'https://civitai.com/models/30240?modelVersionId=78775',
+    licence: 'CreativeML OpenRAIL-M',
+    commercialUse: true,
+  };
+  const pinned = {
+    ...canny,
+    repository: 'lllyasviel/ControlNet',
+    mirrors: [],
+    files: ['annotator/ckpts/network-bsds500.pth', 'annotator/ckpts/mlsd_large_512_fp32.pth'],
+    revision: 'e78a8c4a5052a238198043ee5c0cb44e22abb9f7',
+  };
+  await put('plain', 'lllyasviel', 'ControlNet', 'annotator', 'ckpts', 'mlsd_large_512_fp32.pth');
+  await expect(locateWeights([canny, civitai, pinned], settings('full'))).rejects.toThrow(
+    new WeightError(
+      [
+        'Published weights that this prediction needs are not on this disk, and DARKROOM_WEIGHTS is full.',
+        'lllyasviel/sd-controlnet-canny lacks diffusion_pytorch_model.safetensors. ' +
+          'Get it: hf download lllyasviel/sd-controlnet-canny diffusion_pytorch_model.safetensors',
+        'civitai/toonyou lacks toonyou_beta3.safetensors (2.1 GB). ' +
+          'Get it: https://civitai.com/models/30240?modelVersionId=78775, ' +
+          'saved as <DARKROOM_WEIGHTS_PATH>/civitai/toonyou/toonyou_beta3.safetensors',
+        'lllyasviel/ControlNet lacks annotator/ckpts/network-bsds500.pth. ' +
+          'Get it: hf download lllyasviel/ControlNet annotator/ckpts/network-bsds500.pth ' +
+          '--revision e78a8c4a5052a238198043ee5c0cb44e22abb9f7',
+        `Looked for in ${join(folder, 'plain')} (DARKROOM_WEIGHTS_PATH) and the Hugging Face cache ${join(folder, 'hf')} (HF_HOME).`,
+      ].join('\n'),
+    ),
+  );
+});
+
+test('the revision that is asked for is found beside a newer one', async () => {
+  const cache = ['hf', 'hub', 'models--lllyasviel--sd-controlnet-canny'];
+  await mkdir(join(folder, ...cache, 'refs'), { recursive: true });
+  await writeFile(join(folder, ...cache, 'refs', 'main'), 'newer');
+  for (const file of canny.files) await put(...cache, 'snapshots', 'older', file);
+  expect((await locateWeights([{ ...canny, revision: 'older' }], settings('full'))).folders).toEqual([
+    join(folder, ...cache, 'snapshots', 'older'),
+  ]);
+  await expect(locateWeights([canny], settings('full'))).rejects.toThrow(WeightError);
 });
 
 test('the mini set serves all repositories when one is not complete, written once and whole', async () => {

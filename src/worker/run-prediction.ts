@@ -8,7 +8,8 @@ import type { CancelSignal, ModelDefinition, PredictContext, WeightRepository } 
 import { isCpu } from '../runtime/providers.ts';
 import type { Residency } from '../runtime/residency.ts';
 import { float32Folder } from '../weights/float32-copy.ts';
-import { locateWeights, pathsOf } from '../weights/locate.ts';
+import { weightFiles } from '../weights/inventory.ts';
+import { locateWeights } from '../weights/locate.ts';
 import { progressLine } from './progress-line.ts';
 import { type EngineMessage, type HostMessage, longestLogText } from './protocol.ts';
 
@@ -78,9 +79,10 @@ async function inFloat32(
   const cache = join(home, 'weights', 'float32');
   const converted: string[] = [];
   for (const [index, folder] of folders.entries()) {
-    const { repository, files } = repositories[index]!;
+    const { repository } = repositories[index]!;
+    const paths = weightFiles(repositories[index]!).map(({ path }) => path);
     const onConvert = (file: string): void => log(`Converting ${file} of ${repository} to float32, once.`);
-    converted.push(await float32Folder(folder, pathsOf(files), cache, onConvert));
+    converted.push(await float32Folder(folder, paths, cache, onConvert));
   }
   return converted;
 }

@@ -1,7 +1,8 @@
 /** The unmodified JavaScript client against the real server. Numbers are those of docs/api.md. */
-import Replicate, { type Prediction } from 'replicate';
+import Replicate, { type Model, type Prediction } from 'replicate';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { WeightsJson } from '../../src/server/wire.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -9,7 +10,7 @@ const echo = `test/echo:${'e'.repeat(64)}` as const;
 let server: TestServer;
 let replicate: Replicate;
 beforeAll(async () => {
-  server = await startTestServer({ apiTokens: ['r8_client'] });
+  server = await startTestServer({ apiTokens: ['r8_client'], hfHome: '/nowhere' });
   replicate = new Replicate({ auth: 'r8_client', baseUrl: `${server.origin}/v1` });
 });
 afterAll(() => server?.close());
@@ -136,10 +137,22 @@ test('S26 D18 models.list and models.get', async () => {
   const { results, next, previous } = await replicate.models.list();
   expect([next, previous]).toEqual([null, null]);
   expect(results.map(({ owner, name }) => `${owner}/${name}`)).toContain('test/echo');
-  const model = await replicate.models.get('test', 'echo');
+  const { weights, ...model } = (await replicate.models.get('test', 'echo')) as Model & { weights: unknown };
+  expect(weights).toEqual([]);
   expect(model).toEqual(results.find(({ name }) => name === 'echo'));
   expect(model).toMatchObject({ visibility: 'public', run_count: 0, latest_version: { id: 'e'.repeat(64) } });
   await expect(replicate.models.get('test', 'nothing')).rejects.toThrow(/404.*could not be found/);
+});
+
+test('D21 a model says which of its weights are on this disk, and how to get the others', async () => {
+  const { weights } = (await replicate.models.get('rossjillian', 'controlnet')) as Model & { weights: WeightsJson[] };
+  const canny = weights.find(({ repository }) => repository === 'lllyasviel/sd-controlnet-canny')!;
+  expect(canny).toMatchObject({ license: 'OpenRAIL', commercial_use: true, present: false });
+  const file = canny.files.find(({ path }) => path === 'diffusion_pytorch_model.safetensors');
+  expect(file).toMatchObject({ present: false });
+  expect(canny.get).toMatch(
+    /^hf download lllyasviel\/sd-controlnet-canny config\.json diffusion_pytorch_model\.safetensors/,
+  );
 });
 
 test('S27 models.versions.list and .get', async () => {

@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify';
+import { repositoryState } from '../../weights/inventory.ts';
 import type { CatalogueEntry } from '../catalogue.ts';
 import { invalidInput, notFound } from '../errors.ts';
 import { pageJson, wholeList } from '../pagination.ts';
 import { originOf, type Server } from '../server.ts';
-import { modelJson, versionJson } from '../wire.ts';
+import { modelJson, versionJson, weightsJson } from '../wire.ts';
 
 interface ModelParams {
   owner: string;
@@ -26,9 +27,14 @@ export function modelRoutes(app: FastifyInstance, server: Server): void {
     return pageJson(wholeList(byAge), `${origin}/v1/models`, request.query, (entry) => modelJson(entry, origin));
   });
 
-  app.get<{ Params: ModelParams }>('/models/:owner/:name', async (request) =>
-    modelJson(find(request.params), originOf(request, server.settings)),
-  );
+  app.get<{ Params: ModelParams }>('/models/:owner/:name', async (request) => {
+    const entry = find(request.params);
+    const states = entry.model.weights.map((weights) => repositoryState(weights, server.settings));
+    return {
+      ...modelJson(entry, originOf(request, server.settings)),
+      weights: (await Promise.all(states)).map(weightsJson),
+    };
+  });
 
   app.get<{ Params: ModelParams }>('/models/:owner/:name/versions', async (request) => {
     const entry = find(request.params);

@@ -1,0 +1,59 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { repositoryState, sizeText, wayToGet } from './inventory.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'inventory-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const unet = { path: 'unet/diffusion_pytorch_model.safetensors', bytes: 3_438_167_540, sha256: '19da7aaa' };
+const base = {
+  repository: 'stable-diffusion-v1-5/stable-diffusion-v1-5',
+  mirrors: ['runwayml/stable-diffusion-v1-5'],
+  files: ['unet/config.json', unet],
+  licence: 'CreativeML OpenRAIL-M',
+  commercialUse: true,
+};
+
+const places = () => ({ weightsPath: join(folder, 'plain'), hfHome: join(folder, 'hf') });
+
+async function put(path: string, bytes: number): Promise<void> {
+  await mkdir(dirname(join(folder, path)), { recursive: true });
+  await writeFile(join(folder, path), Buffer.alloc(bytes));
+}
+
+test('of a repository that is nowhere everything is missing', async () => {
+  const state = await repositoryState(base, places());
+  expect(state.files).toEqual([{ path: 'unet/config.json' }, unet]);
+  expect(wayToGet(state)).toBe(
+    'hf download stable-diffusion-v1-5/stable-diffusion-v1-5 unet/config.json unet/diffusion_pytorch_model.safetensors',
+  );
+});
+
+test('the folder that has most of it counts, and variants with their own size', async () => {
+  const mirror = 'plain/runwayml/stable-diffusion-v1-5';
+  await put(`${mirror}/unet/diffusion_pytorch_model.fp16.safetensors`, 300);
+  const half = await repositoryState(base, places());
+  expect(wayToGet(half)).toBe('hf download stable-diffusion-v1-5/stable-diffusion-v1-5 unet/config.json');
+  await put(`${mirror}/unet/config.json`, 20);
+  await put('plain/stable-diffusion-v1-5/stable-diffusion-v1-5/unet/config.json', 10);
+  const whole = await repositoryState(base, places());
+  const found = join(folder, mirror, 'unet');
+  expect(whole.folder).toBe(join(folder, mirror));
+  expect(whole.files).toEqual([
+    { path: 'unet/config.json', found: { path: join(found, 'config.json'), bytes: 20 } },
+    { ...unet, found: { path: join(found, 'diffusion_pytorch_model.fp16.safetensors'), bytes: 300 } },
+  ]);
+  expect(wayToGet(whole)).toBeUndefined();
+});
+
+test.each([
+  [3_438_167_540, '3.4 GB'],
+  [29_444_406, '29 MB'],
+  [6_341_481, '6.3 MB'],
+  [743, '0.7 kB'],
+])('%i bytes are %s', (bytes, text) => expect(sizeText(bytes)).toBe(text));
