@@ -12,8 +12,18 @@ export interface Settings {
   databaseUrl: string | undefined;
   /** Origin in URLs, when clients reach the server by another name than it sees. */
   publicUrl: string | undefined;
-  /** Empty: no token is asked for, and only loopback may be served. */
+  /** Tokens beside those in the database, each an account of its own. */
   apiTokens: readonly string[];
+  /**
+   * Whether callers need a token. `auto`: once there is one, and always where other machines reach the server.
+   * `none` leaves the protection to whatever stands before the server.
+   */
+  auth: 'auto' | 'tokens' | 'none';
+  /** Origins whose web pages may use the API from a browser; `*` is every origin, where a token is asked for. */
+  corsOrigins: readonly string[];
+  /** Requests of one account in a minute; 0 is no limit, `undefined` the default of a server that asks for tokens. */
+  createsPerMinute: number | undefined;
+  requestsPerMinute: number | undefined;
   weights: 'auto' | 'mini' | 'full';
   /** Folder that holds `<owner>/<name>/…` as on the hub; looked at before the Hugging Face cache. */
   weightsPath: string | undefined;
@@ -53,6 +63,10 @@ export function readSettings(environment: Environment = process.env): Settings {
     databaseUrl: environment.DATABASE_URL || undefined,
     publicUrl: origin(environment, 'DARKROOM_PUBLIC_URL'),
     apiTokens: list(environment.DARKROOM_API_TOKENS),
+    auth: oneOf(environment, 'DARKROOM_AUTH', ['auto', 'tokens', 'none']),
+    corsOrigins: list(environment.DARKROOM_CORS_ORIGINS).map(corsOrigin),
+    createsPerMinute: optionalCount(environment, 'DARKROOM_RATE_CREATES', 0, 1_000_000),
+    requestsPerMinute: optionalCount(environment, 'DARKROOM_RATE_REQUESTS', 0, 1_000_000),
     weights: oneOf(environment, 'DARKROOM_WEIGHTS', ['auto', 'mini', 'full']),
     weightsPath: environment.DARKROOM_WEIGHTS_PATH ? resolve(environment.DARKROOM_WEIGHTS_PATH) : undefined,
     hfHome: resolve(environment.HF_HOME || join(homedir(), '.cache', 'huggingface')),
@@ -98,6 +112,10 @@ function count(environment: Environment, name: string, fallback: number, minimum
   return parsed;
 }
 
+function optionalCount(environment: Environment, name: string, minimum: number, maximum: number): number | undefined {
+  return environment[name] ? count(environment, name, minimum, minimum, maximum) : undefined;
+}
+
 /** The first choice is the default. */
 function oneOf<const Choice extends string>(
   environment: Environment,
@@ -125,6 +143,15 @@ function origin(environment: Environment, name: string): string | undefined {
     throw new SettingsError(`${name} is "${value}"; write an origin such as https://darkroom.example.`);
   }
   return new URL(value).origin;
+}
+
+/** As browsers write it in the header Origin: scheme, host and port, without a path. */
+function corsOrigin(value: string): string {
+  if (value === '*') return value;
+  if (URL.canParse(value) && new URL(value).origin === value) return value;
+  throw new SettingsError(
+    `DARKROOM_CORS_ORIGINS holds "${value}"; write origins such as https://app.example, without a path, or *.`,
+  );
 }
 
 function list(value: string | undefined): string[] {

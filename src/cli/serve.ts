@@ -1,5 +1,8 @@
+import { randomBytes } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { openAccounts } from '../accounts/accounts.ts';
 import { createLog } from '../base/log.ts';
 import { readSettings } from '../base/settings.ts';
 import { loadModels } from '../catalog/list.ts';
@@ -10,6 +13,7 @@ import { createPredictions } from '../predictions/store.ts';
 import { createApp } from '../server/app.ts';
 import { createLocalFileStore } from '../storage/local-files.ts';
 import { type Command, untilAskedToEnd } from './command.ts';
+import { publishServer } from './running-server.ts';
 
 const help = `Starts the prediction server, with a worker in it that runs the models.
 
@@ -19,13 +23,14 @@ Options
   --port <number>   port to listen on; 0 takes any free one   (PORT, default 5000)
   --host <address>  address to listen on                      (HOST, default 127.0.0.1)
 
-An address that other machines can reach needs DARKROOM_API_TOKENS, a comma-separated list of the tokens to accept.
+Where other machines reach it (HOST or DARKROOM_PUBLIC_URL is not loopback), the server asks for a token. Without one it
+makes the first and prints it once; \`darkroom token\` makes and revokes more. On loopback it asks for none until one is made.
 DARKROOM_CONCURRENCY=0 serves without running anything here; start \`darkroom worker\` elsewhere.
 
 Examples
   darkroom serve
   DATABASE_URL=postgres://darkroom@db/darkroom darkroom serve
-  DARKROOM_API_TOKENS=r8_mine darkroom serve --host 0.0.0.0
+  darkroom serve --host 0.0.0.0
 `;
 
 async function run(args: string[]): Promise<number> {
@@ -41,6 +46,9 @@ async function run(args: string[]): Promise<number> {
   const models = await loadModels(settings.modelFolders);
   const database = await openDatabase(settings, log);
   const files = createLocalFileStore(join(settings.home, 'files'));
+  const accounts = await openAccounts(database, settings, log);
+  const firstToken = await accounts.firstToken();
+  if (firstToken) process.stdout.write(firstTokenNotice(firstToken));
   const predictions = await createPredictions(database, log);
   const host =
     settings.concurrency > 0 ? await startHost({ database, predictions, files, models, settings, log }) : undefined;
@@ -52,18 +60,31 @@ async function run(args: string[]): Promise<number> {
     return reasons;
   };
   const retention = startRetention({ database, files, retentionMs: settings.retentionMs, log });
-  const app = await createApp({ settings, models, predictions, files, log, ready });
+  const administrationKey = randomBytes(32).toString('base64url');
+  const app = createApp({ settings, accounts, administrationKey, models, predictions, files, log, ready });
   const address = await app.listen({ host: settings.host, port: settings.port });
+  const withdraw = await publishServer(settings, app.server.address() as AddressInfo, administrationKey);
   process.stdout.write(`Darkroom listens on ${address}\n`);
 
   log.info({ signal: await asked }, 'ending');
   predictions.endWaits();
+  await withdraw();
   await app.close();
   await retention.close();
   await host?.close();
   await predictions.close();
+  accounts.close();
   await database.close();
   return 0;
+}
+
+/** On standard output alone: a log would keep it. */
+function firstTokenNotice(token: string): string {
+  return (
+    'Other machines reach this server, so it asks for a token, and there was none yet. This is the first one. ' +
+    `It is shown only now:\n\n  ${token}\n\n` +
+    'Clients send it as their API token. `darkroom token create` makes more, `darkroom token revoke` ends one.\n\n'
+  );
 }
 
 function answers(question: Promise<unknown>): Promise<boolean> {

@@ -1,5 +1,19 @@
 -- What the migrations make, as the database tells it. Written by `UPDATE_SCHEMA=1 npx vitest run src/database`.
 
+create table accounts (
+  id text not null,
+  type text not null default 'user'::text,
+  username text not null,
+  name text not null,
+  github_url text,
+  avatar_url text,
+  created_at timestamp(3) with time zone not null default clock_timestamp(),
+  constraint accounts_pkey PRIMARY KEY (id),
+  constraint accounts_type_check CHECK ((type = ANY (ARRAY['user'::text, 'organization'::text]))),
+  constraint accounts_username_check CHECK ((username ~ '^[a-z0-9]([a-z0-9_-]{0,37}[a-z0-9])?$'::text)),
+  constraint accounts_username_key UNIQUE (username)
+);
+
 create table files (
   key text not null,
   prediction_id text not null,
@@ -59,3 +73,29 @@ CREATE INDEX predictions_newest ON public.predictions USING btree (account, crea
 CREATE INDEX predictions_removable ON public.predictions USING btree (completed_at) WHERE (NOT data_removed);
 CREATE INDEX predictions_running ON public.predictions USING btree (host_id) WHERE (status = 'processing'::text);
 CREATE INDEX predictions_waiting ON public.predictions USING btree (id) WHERE (status = 'starting'::text);
+
+create table secrets (
+  id bigint not null,
+  account text not null,
+  purpose text not null,
+  secret text not null,
+  created_at timestamp(3) with time zone not null default clock_timestamp(),
+  replaced_at timestamp(3) with time zone,
+  constraint secrets_pkey PRIMARY KEY (id),
+  constraint secrets_purpose_check CHECK ((purpose = ANY (ARRAY['webhook'::text, 'files'::text])))
+);
+CREATE UNIQUE INDEX secrets_current ON public.secrets USING btree (account, purpose) WHERE (replaced_at IS NULL);
+CREATE INDEX secrets_replaced ON public.secrets USING btree (account, purpose, replaced_at) WHERE (replaced_at IS NOT NULL);
+
+create table tokens (
+  id text not null,
+  account text not null,
+  name text not null,
+  digest text not null,
+  created_at timestamp(3) with time zone not null default clock_timestamp(),
+  last_used_at timestamp(3) with time zone,
+  revoked_at timestamp(3) with time zone,
+  constraint tokens_account_fkey FOREIGN KEY (account) REFERENCES accounts(id) ON DELETE CASCADE,
+  constraint tokens_digest_key UNIQUE (digest),
+  constraint tokens_pkey PRIMARY KEY (id)
+);

@@ -1,10 +1,13 @@
-import type { ColumnType, Generated } from 'kysely';
+import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
 
 /** The rows as the migrations make them; `schema.sql` is the dump of the result. */
 export interface Tables {
   predictions: PredictionsTable;
   files: FilesTable;
   hosts: HostsTable;
+  accounts: AccountsTable;
+  tokens: TokensTable;
+  secrets: SecretsTable;
 }
 
 /** JSON text on the way in (so that key order and numbers stay as written), the parsed value on the way out. */
@@ -50,4 +53,34 @@ export interface HostsTable {
   id: string;
   started_at: Generated<Date>;
   seen_at: Generated<Date>;
+}
+
+export interface AccountsTable {
+  id: string;
+  type: Generated<string>;
+  username: string;
+  name: string;
+  github_url: string | null;
+  avatar_url: string | null;
+  created_at: Generated<Date>;
+}
+
+export interface TokensTable {
+  id: string;
+  account: string;
+  name: string;
+  digest: string;
+  created_at: Generated<Date>;
+  last_used_at: Date | null;
+  revoked_at: Date | null;
+}
+
+export interface SecretsTable {
+  id: GeneratedAlways<string | number>;
+  account: string;
+  purpose: string;
+  secret: string;
+  created_at: Generated<Date>;
+  /** Null: the current one. */
+  replaced_at: Date | null;
 }

@@ -3,46 +3,38 @@
  * open in a browser there: such a page may send requests to it, and by DNS rebinding even read the answers.
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import { SettingsError } from '../base/errors.ts';
+import { isLoopbackName } from '../base/loopback.ts';
 import type { Settings } from '../base/settings.ts';
 import { badRequest, forbidden, type Problem } from './errors.ts';
 
-type AccessSettings = Pick<Settings, 'apiTokens' | 'host' | 'publicUrl'>;
+type AccessSettings = Pick<Settings, 'publicUrl' | 'corsOrigins'>;
 
-/** @throws SettingsError when the address is open to other machines and no token protects it */
-export function checkListenAddress(settings: AccessSettings): void {
-  if (settings.apiTokens.length > 0 || isLoopbackName(settings.host)) return;
-  throw new SettingsError(
-    `HOST is ${settings.host}, which other machines can reach, and no token protects the server. ` +
-      'Set DARKROOM_API_TOKENS to one or more secret tokens, or leave HOST at 127.0.0.1.',
-  );
+/** A fault in the Host header that no server answers; `undefined` when there is none. */
+export function hostFault(headers: IncomingHttpHeaders): Problem | undefined {
+  return isHost(headers.host ?? '') ? undefined : badRequest('The Host header does not hold a host name.');
 }
 
-/** What is wrong with where the request says it comes from and goes to; `undefined` when nothing is. */
-export function accessFault(
+/** What a server without tokens refuses, by where the request says it comes from and goes to. */
+export function openServerFault(
   settings: AccessSettings,
   method: string,
   headers: IncomingHttpHeaders,
 ): Problem | undefined {
-  const host = headers.host ?? '';
-  if (!isHost(host)) {
-    return badRequest('The Host header does not hold a host name.');
-  }
-  if (settings.apiTokens.length > 0) return undefined;
-  if (!isOwnName(settings, `http://${host}`)) {
+  if (!isOwnName(settings, `http://${headers.host}`)) {
     return forbidden(
-      `This server asks for no token and therefore answers to loopback names alone, not to "${host}". ` +
-        'Use http://127.0.0.1, or name the origin in DARKROOM_PUBLIC_URL, or set DARKROOM_API_TOKENS.',
+      `This server asks for no token and therefore answers to loopback names alone, not to "${headers.host}". ` +
+        'Use http://127.0.0.1, or make a token with `darkroom token create` and send it with every request.',
     );
   }
+  const { origin } = headers;
   const harmless = method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
-  if (!harmless && headers.origin !== undefined && !isOwnName(settings, headers.origin)) {
-    return forbidden(
-      `A web page of ${JSON.stringify(headers.origin)} may not change anything here while no token is asked for. ` +
-        'Set DARKROOM_API_TOKENS and have the page send one.',
-    );
+  if (harmless || origin === undefined || isOwnName(settings, origin) || settings.corsOrigins.includes(origin)) {
+    return undefined;
   }
-  return undefined;
+  return forbidden(
+    `A web page of ${JSON.stringify(origin)} may not change anything here while no token is asked for. ` +
+      'Name its origin in DARKROOM_CORS_ORIGINS, or make a token with `darkroom token create` and have the page send it.',
+  );
 }
 
 /** A name or an address, perhaps with a port: nothing that could mean more inside a URL. */
@@ -54,9 +46,4 @@ function isOwnName(settings: AccessSettings, origin: string): boolean {
   if (!URL.canParse(origin)) return false;
   const { hostname, host } = new URL(origin);
   return isLoopbackName(hostname) || (settings.publicUrl !== undefined && host === new URL(settings.publicUrl).host);
-}
-
-export function isLoopbackName(hostname: string): boolean {
-  const bare = hostname.toLowerCase().replace(/^\[|\]$/g, '');
-  return bare === 'localhost' || bare.endsWith('.localhost') || bare === '::1' || /^127(?:\.\d{1,3}){3}$/.test(bare);
 }

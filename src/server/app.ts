@@ -1,12 +1,14 @@
 /** The HTTP server as one function of its parts. Nothing here listens; `darkroom serve` and the tests do. */
 import { randomBytes } from 'node:crypto';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
+import type { Logger } from '../base/log.ts';
 import type { ModelDefinition } from '../catalog/model.ts';
-import { accessFault, checkListenAddress } from './access.ts';
-import { createAuthentication } from './auth.ts';
 import { lingerBeforeClose, readJsonBodies } from './body.ts';
 import { createCatalogue } from './catalogue.ts';
-import { bodyTooLarge, methodNotAllowed, notFound, sendProblem, toProblem, unauthenticated } from './errors.ts';
+import { bodyTooLarge, methodNotAllowed, notFound, sendProblem, toProblem } from './errors.ts';
+import { guard } from './guard.ts';
+import { accountRoutes } from './routes/account.ts';
+import { administrationRoutes } from './routes/administration.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
@@ -19,16 +21,22 @@ export interface AppOptions extends Omit<Server, 'catalogue' | 'closing'> {
 }
 
 /** One file a noun; a new endpoint is a function in this list. */
-const routes = [predictionRoutes, modelRoutes, fileRoutes, uploadRoutes, healthRoutes];
+const routes = [
+  predictionRoutes,
+  modelRoutes,
+  fileRoutes,
+  uploadRoutes,
+  accountRoutes,
+  administrationRoutes,
+  healthRoutes,
+];
 
-/** @throws SettingsError when the server would be open to other machines without a token */
 export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
   const { settings, log } = parts;
-  checkListenAddress(settings);
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
-    genReqId: () => randomBytes(6).toString('hex'),
+    genReqId: ({ headers }) => requestId(headers['x-request-id']),
     bodyLimit: settings.bodyMaxBytes,
     // For a whole request with its body; a held answer is not counted.
     requestTimeout: 120_000,
@@ -46,6 +54,7 @@ export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
   app.addHook('preClose', async () => beginClosing());
 
   guard(app, parts);
+  logRequests(app, log);
   readJsonBodies(app, settings.bodyMaxBytes);
   const answered = collectMethods(app);
   const server: Server = { ...parts, catalogue: createCatalogue(models), closing };
@@ -65,19 +74,13 @@ export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
   return app;
 }
 
-/** What happens before a request's body is read, and after its answer is sent. */
-function guard(app: FastifyInstance, { settings, log }: Pick<Server, 'settings' | 'log'>): void {
-  const authenticate = createAuthentication(settings.apiTokens);
-  app.decorateRequest('account', '');
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
-    const fault = accessFault(settings, request.method, request.headers);
-    if (fault) throw fault;
-    if (request.is404 || request.routeOptions.config.public) return;
-    const account = authenticate(request.headers.authorization);
-    if (account === undefined) throw unauthenticated();
-    request.account = account;
-  });
+/** The caller's own, so that one id follows a request through proxies; only what can be logged as it is. */
+function requestId(given: string | string[] | undefined): string {
+  return typeof given === 'string' && /^[A-Za-z0-9._-]{8,64}$/.test(given) ? given : randomBytes(6).toString('hex');
+}
+
+/** One line for each request. */
+function logRequests(app: FastifyInstance, log: Logger): void {
   app.addHook('onResponse', async (request, reply) => {
     const { method, id } = request;
     const ms = Math.round(reply.elapsedTime * 10) / 10;
@@ -94,10 +97,15 @@ function canonicalUrl(url: string): string {
   return bare.startsWith('/') ? bare : `/${bare}`;
 }
 
-/** Without its query, and without keys, however spelled: who reads the log must not be able to read the files. */
+/**
+ * Without its query, and without keys, however spelled: who reads the log must not be able to read the files. Where the
+ * address itself is the key, only its pattern is logged.
+ */
 function loggedPath(request: FastifyRequest): string {
+  const { config, url } = request.routeOptions;
+  if (!request.is404 && config.public && url !== undefined) return url;
   const path = request.originalUrl.split('?', 1)[0]!.slice(0, 200);
-  return decoded(path).replace(/(\/f\/+)[^/]+/g, '$1…');
+  return decoded(path).replace(/(\/(?:f|streams)\/+|\/files\/+stream-)[^/]+/g, '$1…');
 }
 
 function decoded(path: string): string {

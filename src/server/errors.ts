@@ -84,6 +84,14 @@ export function invalidInput(faults: readonly InvalidField[]): Problem {
   });
 }
 
+/** @param seconds until the next request passes */
+export function throttled(seconds: number): Problem {
+  return new Problem(429, `Request was throttled. Your rate limit resets in ~${seconds}s.`, {
+    members: { retry_after: seconds },
+    headers: { 'retry-after': String(seconds), 'x-should-retry': 'true' },
+  });
+}
+
 /** Something that the API has and this server does not. Refused, because accepting it would promise what never comes. */
 export function notAvailable(title: string, detail: string): Problem {
   return new Problem(422, detail, { title, headers: neverRetry });

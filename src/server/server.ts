@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify';
+import type { Accounts } from '../accounts/accounts.ts';
 import type { Logger } from '../base/log.ts';
 import type { Settings } from '../base/settings.ts';
 import type { Predictions } from '../predictions/predictions.ts';
@@ -14,12 +15,17 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Answers without a token: the address itself is the capability, or tells nothing. */
     public?: boolean;
+    /** For `darkroom` commands on this machine, by the key that they find in the data folder. */
+    administration?: boolean;
   }
 }
 
 /** What the routes work with. */
 export interface Server {
   settings: Settings;
+  accounts: Accounts;
+  /** What callers of the administration have to know; without it there is none. */
+  administrationKey: string | undefined;
   catalogue: Catalogue;
   predictions: Predictions;
   files: FileStore;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
+import { type Accounts, openAccounts } from '../../src/accounts/accounts.ts';
 import { readSettings, type Settings } from '../../src/base/settings.ts';
 import { loadModels } from '../../src/catalog/list.ts';
 import { openDatabase } from '../../src/database/connect.ts';
@@ -16,11 +17,15 @@ import { createLocalFileStore } from '../../src/storage/local-files.ts';
 
 export const testModels = fileURLToPath(new URL('./models/', import.meta.url));
 
+/** What `darkroom token` would find in the data folder. */
+export const testAdministrationKey = 'administration key of the tests';
+
 export interface TestServer {
   /** `http://127.0.0.1:<port>`. */
   origin: string;
   port: number;
   home: string;
+  accounts: Accounts;
   /** Everything that was logged so far. */
   log(): string;
   /** What retention does, at once and with everything that has ended. */
@@ -45,6 +50,7 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
   const models = await loadModels(settings.modelFolders);
   const database = await openDatabase(settings, log);
   const files = createLocalFileStore(join(home, 'files'));
+  const accounts = await openAccounts(database, settings, log);
   const predictions = await createPredictions(database, log);
   const host = await startHost({
     database,
@@ -55,7 +61,8 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
     log,
     environment: { ...process.env, ...environment },
   });
-  const app = createApp({ settings, models, predictions, files, log, ready: async () => [] });
+  const parts = { settings, accounts, administrationKey: testAdministrationKey, models, predictions, files, log };
+  const app = createApp({ ...parts, ready: async () => [] });
   await app.listen({ host: settings.host, port: 0 });
   const { port } = app.server.address() as AddressInfo;
   let closing: Promise<void> | undefined;
@@ -63,6 +70,7 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
     await app.close();
     await host.close(0);
     await predictions.close();
+    accounts.close();
     await database.close();
     rmSync(home, { recursive: true, force: true });
   };
@@ -70,6 +78,7 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
     origin: `http://127.0.0.1:${port}`,
     port,
     home,
+    accounts,
     log: () => logged,
     async removeData() {
       await removeOldData({ database, files }, 0);
