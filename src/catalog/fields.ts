@@ -18,6 +18,8 @@ export interface NumberField extends Common {
   default?: number;
   minimum?: number;
   maximum?: number;
+  /** An integer of up to 64 bits; see `wide-integer.ts`. */
+  wide?: true;
 }
 export interface ToggleField extends Common {
   kind: 'toggle';
@@ -40,7 +42,9 @@ type ValueOf<F extends Field> =
   F extends ChoiceField<infer Value>
     ? Value
     : F extends NumberField
-      ? number
+      ? F extends { wide: true }
+        ? number | string
+        : number
       : F extends ToggleField
         ? boolean
         : string;

@@ -3,8 +3,9 @@
  * service, which are those of the Go library gojsonschema.
  */
 import { Ajv, type ErrorObject } from 'ajv';
-import type { Fields } from './fields.ts';
+import type { Field, Fields } from './fields.ts';
 import { inputSchema } from './openapi.ts';
+import { wideInteger } from './wide-integer.ts';
 
 /** One fault. `field` is a path such as `input.scale`; a missing member is reported on its parent. */
 export interface InvalidField {
@@ -14,7 +15,7 @@ export interface InvalidField {
 }
 
 export interface CheckedInput {
-  /** Known keys only, otherwise exactly as sent: no default is filled in. */
+  /** Known keys only, otherwise as sent: no default is filled in. Integers beyond 2^53 are text where they may be wide. */
   input: Record<string, unknown>;
   /** Keys that the model does not know, in the order sent. */
   ignored: string[];
@@ -43,11 +44,26 @@ export function compileInputCheck(fields: Fields): (input: unknown) => CheckedIn
         ignored.push(name);
         continue;
       }
-      known[name] = value;
-      if (value !== null) present[name] = value;
+      known[name] = exactly(value, fields[name]!);
+      // The schema knows numbers only; beyond 2^53 a rounded one will do for it.
+      if (value !== null) present[name] = isWide(fields[name]!) ? roughly(known[name]) : known[name];
     }
     return { input: known, ignored, faults: [...faultsOf(present), ...textFaults(present)] };
   };
+}
+
+/** @param value where it is a bigint, one that the body holds and that a number would have rounded */
+function exactly(value: unknown, field: Field): unknown {
+  if (isWide(field)) return wideInteger(value) ?? value;
+  return typeof value === 'bigint' ? Number(value) : value;
+}
+
+function roughly(value: unknown): unknown {
+  return wideInteger(value) === undefined ? value : Number(value);
+}
+
+function isWide(field: Field): boolean {
+  return 'wide' in field && field.wide === true;
 }
 
 /** A check of any object, in the same words; `path` is the object's own place, empty for a request's body. */

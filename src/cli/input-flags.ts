@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Field, Fields } from '../catalog/fields.ts';
+import { wideInteger } from '../catalog/wide-integer.ts';
 import { UsageError } from './command.ts';
 
 /**
@@ -31,7 +32,7 @@ function parseValue(name: string, value: string, field: Field): unknown {
       return filePath(name, value);
     case 'number':
     case 'integer':
-      return parseNumber(name, value);
+      return (field.wide && wideInteger(value)) ?? parseNumber(name, value);
     case 'toggle':
       if (value === 'true' || value === 'false') return value === 'true';
       throw new UsageError(`-i ${name}=${value}: write true or false.`);

@@ -6,12 +6,14 @@
 import { WeightError } from '../base/errors.ts';
 import { createGraph, type Value } from '../onnx/graph.ts';
 import { declareScales } from '../onnx/low-rank.ts';
-import type { OnnxModel } from '../onnx/model.ts';
+import type { Network, OnnxModel } from '../onnx/model.ts';
 import { concat, reshape, slice, transpose } from '../onnx/ops.ts';
 import { writeModel } from '../onnx/write.ts';
+import { readConfig } from '../weights/network-files.ts';
 import { type NetworkWeights, openWeights, type Weights } from '../weights/scope.ts';
 import { motionModule } from './motion-module.ts';
 import { contextInput, type Unet, type UnetShape, unet } from './unet.ts';
+import { unetConfig } from './unet-config.ts';
 import { timeEmbedding } from './unet-time.ts';
 
 /** What the published files are called after `mm_sd_`. */
@@ -34,6 +36,31 @@ export interface Motion {
 
 export interface MotionUnetShape extends UnetShape {
   frames: number;
+}
+
+export interface MotionUnetFiles {
+  /** The UNet's `config.json`; its sizes come from the weights. */
+  config: string;
+  /** Holds the UNet's weights, alone or with other networks, in any layout. */
+  checkpoint: string;
+  /** `mm_sd_<version>.ckpt`, or the same in another format. */
+  motion: string;
+  version: MotionVersion;
+}
+
+/** As `motionUnetModel`. */
+export function motionUnetNetwork(files: MotionUnetFiles, shape: MotionUnetShape): Network {
+  const { batch, frames, height, width, textLength } = shape;
+  return {
+    key:
+      `motion-unet, batch ${batch}, ${frames} frames, ${width}×${height}, ${textLength} tokens, ` +
+      `of ${files.checkpoint} and ${files.motion}`,
+    async build() {
+      const weights = await openWeights([files.checkpoint], 'unet');
+      const config = unetConfig(await readConfig(files.config), weights);
+      return motionUnetModel({ config, weights }, await openMotion(files.motion, files.version), shape);
+    },
+  };
 }
 
 /** @param file `mm_sd_<version>.ckpt`, or the same in another format */

@@ -9,8 +9,8 @@ import { conv2d, groupNorm } from '../onnx/layers.ts';
 import type { Network, OnnxModel } from '../onnx/model.ts';
 import { silu } from '../onnx/ops.ts';
 import { writeModel } from '../onnx/write.ts';
-import { openNetworkFiles } from '../weights/network-files.ts';
-import type { NetworkWeights, Weights } from '../weights/scope.ts';
+import { openNetworkFiles, readConfig } from '../weights/network-files.ts';
+import { type NetworkWeights, openWeights, type Weights } from '../weights/scope.ts';
 import { resnet, upsample } from './unet-blocks.ts';
 import { vaeMiddle } from './vae-blocks.ts';
 import { type VaeDecoderConfig, vaeDecoderConfig } from './vae-config.ts';
@@ -36,6 +36,21 @@ export function vaeDecoderNetwork(folder: string, shape: VaeDecoderShape): Netwo
   return {
     key: `vae-decoder, batch ${shape.batch}, ${shape.width}×${shape.height}, of ${folder}`,
     build: async () => vaeDecoderModel(await openVaeDecoder(folder), shape),
+  };
+}
+
+/**
+ * The same with the weights of a checkpoint in one file.
+ *
+ * @param config the autoencoder's `config.json`; its sizes come from the weights
+ */
+export function checkpointDecoderNetwork(config: string, checkpoint: string, shape: VaeDecoderShape): Network {
+  return {
+    key: `vae-decoder, batch ${shape.batch}, ${shape.width}×${shape.height}, of ${checkpoint}`,
+    async build() {
+      const weights = await openWeights([checkpoint], 'vae');
+      return vaeDecoderModel({ config: vaeDecoderConfig(await readConfig(config), weights), weights }, shape);
+    },
   };
 }
 

@@ -45,10 +45,38 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 function parseJson(body: Buffer): unknown {
   if (body.length === 0) return undefined;
   try {
-    return JSON.parse(utf8.decode(body));
+    const text = utf8.decode(body);
+    return withExactIntegers(JSON.parse(text), text);
   } catch (error) {
     throw badRequest(
       `The request body is not valid JSON: ${error instanceof SyntaxError ? error.message : 'not UTF-8'}.`,
     );
   }
+}
+
+/**
+ * `JSON.parse` rounds whole numbers beyond 2^53. Those of an `input` become bigints, so that a seed of 64 bits keeps its
+ * digits.
+ */
+function withExactIntegers(parsed: unknown, text: string): unknown {
+  const input = inputOf(parsed);
+  const rounded = Object.keys(input).filter((name) => isRounded(input[name]));
+  if (rounded.length === 0) return parsed;
+  // The same once more with such numbers in quotes. Texts are matched too, so that digits in them are passed over.
+  const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+  const quoted = text.replace(tokens, (token) => (/^-?\d{16,40}$/.test(token) ? `"${token}"` : token));
+  const digits = inputOf(JSON.parse(quoted));
+  for (const name of rounded) {
+    if (typeof digits[name] === 'string') input[name] = BigInt(digits[name]);
+  }
+  return parsed;
+}
+
+function inputOf(body: unknown): Record<string, unknown> {
+  const input = (body as { input?: unknown } | null)?.input;
+  return typeof input === 'object' && input !== null ? (input as Record<string, unknown>) : {};
+}
+
+function isRounded(value: unknown): boolean {
+  return Number.isInteger(value) && !Number.isSafeInteger(value);
 }
