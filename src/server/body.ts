@@ -62,9 +62,12 @@ function withExactIntegers(parsed: unknown, text: string): unknown {
   const input = inputOf(parsed);
   const rounded = Object.keys(input).filter((name) => isRounded(input[name]));
   if (rounded.length === 0) return parsed;
-  // The same once more with such numbers in quotes. Texts are matched too, so that digits in them are passed over.
-  const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-  const quoted = text.replace(tokens, (token) => (/^-?\d{16,40}$/.test(token) ? `"${token}"` : token));
+  // The same once more with such numbers in quotes, but for digits in a text.
+  let inText = false;
+  const quoted = text.replace(/\\.|"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, (token) => {
+    if (token === '"') inText = !inText;
+    return !inText && /^-?\d{16,40}$/.test(token) ? `"${token}"` : token;
+  });
   const digits = inputOf(JSON.parse(quoted));
   for (const name of rounded) {
     if (typeof digits[name] === 'string') input[name] = BigInt(digits[name]);
