@@ -7,7 +7,6 @@ export interface Drawing {
   /** A disc. */
   circle(picture: Raster<Uint8Array>, center: Point, radius: number, color: Color): void;
   fillConvexPolygon(picture: Raster<Uint8Array>, corners: readonly Point[], color: Color): void;
-  fillPolygon(picture: Raster<Uint8Array>, corners: readonly Point[], color: Color): void;
   /**
    * Points of an ellipse, or of a part of it, `step` degrees apart.
    *
@@ -44,14 +43,6 @@ export function drawing(cv: Library): Drawing {
       draw(picture, (mat) => cv.circle(mat, center, radius, scalar(color), cv.FILLED)),
     fillConvexPolygon: (picture, corners, color) =>
       draw(picture, (mat) => withMemory(cv, (keep) => cv.fillConvexPoly(mat, keep(pointsMat(corners)), scalar(color)))),
-    fillPolygon: (picture, corners, color) =>
-      draw(picture, (mat) =>
-        withMemory(cv, (keep) => {
-          const polygons = keep(new cv.MatVector());
-          polygons.push_back(keep(pointsMat(corners)));
-          cv.fillPoly(mat, polygons, scalar(color));
-        }),
-      ),
     ellipsePolygon: (center, axes, angle, start, end, step) =>
       withMemory(cv, (keep) => {
         const points = keep(new cv.PointVector());

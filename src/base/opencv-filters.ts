@@ -43,6 +43,8 @@ export interface Filters {
     width: number,
     height: number,
   ): Raster<Data>;
+  /** Edges are 255, the rest is 0: with the Sobel aperture 3 and the L1 norm; one channel, whatever the picture has. */
+  canny(image: Raster<Uint8Array>, lowThreshold: number, highThreshold: number): Raster<Uint8Array>;
   /** `a · weight + b · (1 − weight)` */
   blend<Data extends RasterData>(a: Raster<Data>, b: Raster<Data>, weight: number): Raster<Data>;
 }
@@ -109,6 +111,8 @@ export function filters(cv: Library): Filters {
           cv.warpAffine(source, target, mat, new cv.Size(width, height), cv.INTER_LINEAR, cv.BORDER_CONSTANT),
         );
       }),
+    canny: (image, lowThreshold, highThreshold) =>
+      apply(image, (source, target) => cv.Canny(source, target, lowThreshold, highThreshold)),
     blend: (a, b, weight) =>
       withMemory(cv, (keep) => {
         const second = keep(toMat(cv, b));

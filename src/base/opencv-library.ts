@@ -1,17 +1,40 @@
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import { compileFunction } from 'node:vm';
 import type * as Cv from '@techstark/opencv-js';
 import { RuntimeFailure } from './errors.ts';
 import type { Raster, RasterData } from './raster.ts';
 
 /** OpenCV as it comes, with its memory in our hands. Known to `opencv*.ts` alone. */
-export type Library = typeof Cv;
+export type Library = typeof Cv & { HEAP8: Int8Array };
 export type Mat = Cv.Mat;
 
+let current: Promise<Library> | undefined;
+
+/** Loaded at the first call, so that processes which never need it do without its 100 MB. */
+export async function openLibrary(): Promise<Library> {
+  current ??= load();
+  try {
+    return await current;
+  } catch (error) {
+    current = undefined;
+    throw error;
+  }
+}
+
 /** Compiles 8 MB of WebAssembly: 0.4 s. */
-export async function loadLibrary(): Promise<Library> {
+async function load(): Promise<Library> {
+  const require = createRequire(import.meta.url);
+  const path = require.resolve('@techstark/opencv-js');
+  // Evaluated as Node would, but for its cache, which would keep what is to be forgotten (see `largestKept`).
+  const evaluate = compileFunction(await readFile(path, 'utf8'), ['module', 'exports', 'require', '__dirname'], {
+    filename: path,
+  });
+  const module = { exports: {} as Library & { then?: unknown; onRuntimeInitialized: () => void } };
   const exceptionListeners = process.listeners('uncaughtException');
   const rejectionListeners = process.listeners('unhandledRejection');
-  const library = createRequire(import.meta.url)('@techstark/opencv-js');
+  evaluate(module, module.exports, require, dirname(path));
   // It listens for errors of the whole process, to throw them again or to end itself. They are not its business.
   for (const listener of process.listeners('uncaughtException')) {
     if (!exceptionListeners.includes(listener)) process.off('uncaughtException', listener);
@@ -19,6 +42,7 @@ export async function loadLibrary(): Promise<Library> {
   for (const listener of process.listeners('unhandledRejection')) {
     if (!rejectionListeners.includes(listener)) process.off('unhandledRejection', listener);
   }
+  const library = module.exports;
   // It has a `then` that answers with itself: whoever awaits it, waits for ever.
   delete library.then;
   await new Promise<void>((resolve) => {
@@ -26,6 +50,12 @@ export async function loadLibrary(): Promise<Library> {
   });
   return library;
 }
+
+/**
+ * Its memory only grows, up to 1 GB for the edges of 50 megapixels. Where it has grown beyond this many bytes, the next
+ * user gets a new one, and the garbage collector the old one.
+ */
+const largestKept = 300_000_000;
 
 /** Frees what it was given when the work is done, also when the work failed: no garbage collector sees this memory. */
 type Keep = <Item extends { delete(): void }>(item: Item) => Item;
@@ -39,10 +69,16 @@ export function withMemory<Result>(library: Library, work: (keep: Keep) => Resul
     });
   } catch (error) {
     // C++ exceptions arrive as the address of what was thrown.
-    if (typeof error !== 'number') throw error;
-    throw new RuntimeFailure(`OpenCV failed: ${library.exceptionFromPtr(error).msg.trim()}`);
+    if (typeof error === 'number')
+      throw new RuntimeFailure(`OpenCV failed: ${library.exceptionFromPtr(error).msg.trim()}`);
+    if (!(error instanceof Error) || error.name !== 'RuntimeError') throw error;
+    // It broke off in the middle, as it does where memory runs out, and cannot be trusted with anything any more.
+    current = undefined;
+    kept.length = 0;
+    throw new RuntimeFailure(`OpenCV failed: ${error.message}. Send a smaller picture.`, { cause: error });
   } finally {
     for (const item of kept) item.delete();
+    if (library.HEAP8.length > largestKept) current = undefined;
   }
 }
 
