@@ -1,6 +1,6 @@
 import type { RgbImage } from './image.ts';
 
-/** A resampling kernel. Pillow's other ones (bilinear, bicubic, box, Hamming) differ in these two values alone. */
+/** A resampling kernel. Pillow's other ones (bilinear, box, Hamming) differ in these two values alone. */
 export interface Kernel {
   /** Half its width, in pixels of the source. */
   support: number;
@@ -10,6 +10,16 @@ export interface Kernel {
 export const lanczos: Kernel = {
   support: 3,
   weight: (distance) => (distance >= -3 && distance < 3 ? sinc(distance) * sinc(distance / 3) : 0),
+};
+
+/** Keys 1981 with a = −0.5, where OpenCV has −0.75. */
+export const bicubic: Kernel = {
+  support: 2,
+  weight(distance) {
+    const x = Math.abs(distance);
+    if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
+  },
 };
 
 function sinc(x: number): number {

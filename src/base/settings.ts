@@ -25,6 +25,8 @@ export interface Settings {
   createsPerMinute: number | undefined;
   requestsPerMinute: number | undefined;
   weights: 'auto' | 'mini' | 'full';
+  /** Which published weights may be used: all, or those whose licence allows commercial use. */
+  weightLicences: 'all' | 'commercial';
   /** Folder that holds `<owner>/<name>/…` as on the hub; looked at before the Hugging Face cache. */
   weightsPath: string | undefined;
   /** Root of the Hugging Face cache (`<hfHome>/hub`). */
@@ -68,6 +70,7 @@ export function readSettings(environment: Environment = process.env): Settings {
     createsPerMinute: optionalCount(environment, 'DARKROOM_RATE_CREATES', 0, 1_000_000),
     requestsPerMinute: optionalCount(environment, 'DARKROOM_RATE_REQUESTS', 0, 1_000_000),
     weights: oneOf(environment, 'DARKROOM_WEIGHTS', ['auto', 'mini', 'full']),
+    weightLicences: oneOf(environment, 'DARKROOM_WEIGHT_LICENCES', ['all', 'commercial']),
     weightsPath: environment.DARKROOM_WEIGHTS_PATH ? resolve(environment.DARKROOM_WEIGHTS_PATH) : undefined,
     hfHome: resolve(environment.HF_HOME || join(homedir(), '.cache', 'huggingface')),
     device: oneOf(environment, 'DARKROOM_DEVICE', ['auto', 'cpu', 'webgpu', 'cuda', 'coreml', 'dml']),

@@ -52,6 +52,8 @@ export interface PredictContext {
   signal: CancelSignal;
   /** The only way to a loaded network. */
   residency: Residency;
+  /** Whether weights may be used whose licence allows no commercial use, or says nothing clear about it. */
+  licences: 'all' | 'commercial';
   /** Finds weights on this disk and logs in plain words which set runs. @throws WeightError listing what is missing */
   locate(repositories: readonly WeightRepository[]): Promise<LocatedWeights>;
 }

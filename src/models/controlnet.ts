@@ -3,8 +3,6 @@
  *
  * Behaves as version 795433b of the original (diffusers 0.15.1, controlnet_aux 0.0.3, OpenCV 4.6); what differs on
  * purpose is listed in docs/models/controlnet.md.
- *
- * Not here: structures other than canny, the safety checker.
  */
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
@@ -14,6 +12,7 @@ import { encodePng, type RgbImage, readImage } from '../base/image.ts';
 import { lanczos, resize } from '../base/resize.ts';
 import { choice, type InputOf, image, integer, number, text, toggle } from '../catalog/fields.ts';
 import { defineModel, type OutputFile } from '../catalog/model.ts';
+import { alphasCumprod, stableDiffusionNoise, trainingSigmas } from '../math/noise-schedule.ts';
 import { cudaNormals } from '../math/random.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
 import { unetNetwork } from '../networks/unet.ts';
@@ -22,6 +21,7 @@ import { decodePictures } from '../pipeline/decode.ts';
 import { classifierFreeGuidance, duplicate } from '../pipeline/guidance.ts';
 import { pictureToTensor } from '../pipeline/picture.ts';
 import { encodePrompts } from '../pipeline/prompt.ts';
+import { blackenUnsafe } from '../pipeline/safety.ts';
 import { samplerFromConfig } from '../schedulers/from-config.ts';
 
 const stableDiffusion = {
@@ -34,6 +34,9 @@ const stableDiffusion = {
     'vae/diffusion_pytorch_model.safetensors',
     'text_encoder/config.json',
     'text_encoder/model.safetensors',
+    'safety_checker/config.json',
+    'safety_checker/model.safetensors',
+    'feature_extractor/preprocessor_config.json',
   ],
   licence: 'CreativeML OpenRAIL-M',
   commercialUse: true,
@@ -76,7 +79,7 @@ const schedulers = {
 } as const;
 /** These began at the training schedule's last sigma in 0.15.1, also where a run of one step begins lower. */
 const startsAtLastSigma = ['K_EULER_ANCESTRAL', 'K_EULER', 'KLMS'];
-const lastSigma = 14.614647;
+const lastSigma = trainingSigmas(alphasCumprod(stableDiffusionNoise)).at(-1)!;
 
 /** Of Stable Diffusion 1.5's autoencoder. */
 const vaeScalingFactor = 0.18215;
@@ -195,7 +198,8 @@ export default defineModel({
 
     const finished = float32([pictures, 4, latentSize.height, latentSize.width], latents);
     let index = 0;
-    for await (const picture of decodePictures(residency, base, finished, vaeScalingFactor)) {
+    const decoded = decodePictures(residency, base, finished, vaeScalingFactor);
+    for await (const picture of blackenUnsafe(residency, base, decoded, log)) {
       signal.throwIfAborted();
       yield await png(`out-${index++}.png`, picture);
     }

@@ -19,8 +19,14 @@ const canny = {
   commercialUse: true,
 };
 
-function settings(weights: 'auto' | 'mini' | 'full') {
-  return { weights, weightsPath: join(folder, 'plain'), hfHome: join(folder, 'hf'), home: join(folder, 'home') };
+function settings(weights: 'auto' | 'mini' | 'full', weightLicences: 'all' | 'commercial' = 'all') {
+  return {
+    weights,
+    weightLicences,
+    weightsPath: join(folder, 'plain'),
+    hfHome: join(folder, 'hf'),
+    home: join(folder, 'home'),
+  };
 }
 
 async function put(...path: string[]): Promise<void> {
@@ -128,4 +134,15 @@ test('the mini set serves all repositories when one is not complete, written onc
 test('a repository that the mini set does not know is named', async () => {
   const other = { ...canny, repository: 'a/b', mirrors: [] };
   await expect(locateWeights([other], settings('mini'))).rejects.toThrow(/no weights for a\/b/);
+});
+
+test('where only commercial licences are asked for, other published weights are refused and the mini set is not', async () => {
+  const pose = { ...canny, repository: 'lllyasviel/Annotators', licence: 'academic use only', commercialUse: false };
+  const refusal = /lllyasviel\/Annotators \(academic use only\)\. DARKROOM_WEIGHT_LICENCES is commercial/;
+  await expect(locateWeights([canny, pose], settings('full', 'commercial'))).rejects.toThrow(refusal);
+  await expect(locateWeights([canny], settings('full', 'commercial'))).rejects.toThrow(/not on this disk/);
+  for (const file of canny.files) await put('plain', 'elsewhere', 'canny', file);
+  await expect(locateWeights([pose], settings('auto', 'commercial'))).rejects.toThrow(refusal);
+  expect((await locateWeights([pose], settings('auto'))).set).toBe('full');
+  expect((await locateWeights([canny], settings('mini', 'commercial'))).set).toBe('mini');
 });

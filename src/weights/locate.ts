@@ -4,7 +4,7 @@ import type { LocatedWeights, WeightRepository } from '../catalog/model.ts';
 import { missingFiles, type RepositoryState, repositoryState, sizeText, wayToGet } from './inventory.ts';
 import { miniFolder } from './mini.ts';
 
-type WeightSettings = Pick<Settings, 'weights' | 'weightsPath' | 'hfHome' | 'home'>;
+type WeightSettings = Pick<Settings, 'weights' | 'weightLicences' | 'weightsPath' | 'hfHome' | 'home'>;
 
 /**
  * Finds the folders of all the repositories, of one set: `full` when every file of every repository is on this disk,
@@ -19,6 +19,7 @@ export async function locateWeights(
   if (settings.weights === 'mini') return await locateMini(repositories, settings);
   const states = await Promise.all(repositories.map((repository) => repositoryState(repository, settings)));
   const incomplete = states.filter((state) => missingFiles(state).length > 0);
+  if (settings.weights === 'full' || incomplete.length === 0) refuseOtherLicences(repositories, settings);
   if (incomplete.length === 0) return { set: 'full', folders: states.map(({ folder }) => folder) };
   if (settings.weights === 'auto') return await locateMini(repositories, settings);
   throw new WeightError(
@@ -45,6 +46,20 @@ async function locateMini(
     folders.push(folder);
   }
   return { set: 'mini', folders };
+}
+
+/** The mini set is Darkroom's own, so that it needs no such rule. */
+function refuseOtherLicences(
+  repositories: readonly WeightRepository[],
+  { weightLicences }: Pick<WeightSettings, 'weightLicences'>,
+): void {
+  const refused = repositories.filter(({ commercialUse }) => weightLicences === 'commercial' && !commercialUse);
+  if (refused.length === 0) return;
+  throw new WeightError(
+    `This prediction needs weights that may not be used commercially, or whose licence is unclear: ${refused
+      .map(({ repository, licence }) => `${repository} (${licence})`)
+      .join(', ')}. DARKROOM_WEIGHT_LICENCES is commercial, and there is nothing free in their place.`,
+  );
 }
 
 function missingText(state: RepositoryState): string {

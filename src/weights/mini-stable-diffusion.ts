@@ -13,6 +13,7 @@ import {
 import type { VaeDecoderConfig } from '../networks/vae-config.ts';
 import { vaeDecoderModel } from '../networks/vae-decoder.ts';
 import { type MiniNetwork, type MiniRepositories, networkFolder } from './mini-file.ts';
+import { miniSafetyChecker } from './mini-safety.ts';
 
 const context = 64;
 const norm = { groups: 8, epsilon: 1e-5 };
@@ -90,6 +91,7 @@ export const miniStableDiffusion: MiniRepositories = {
     ...networkFolder('text_encoder', 'model', clipTextJson(clipText), miniClipText),
     ...networkFolder('unet', 'diffusion_pytorch_model', unetJson(unet), miniUnet),
     ...networkFolder('vae', 'diffusion_pytorch_model', vaeJson(vaeDecoder), miniVaeDecoder),
+    ...miniSafetyChecker,
   ],
   ...Object.fromEntries(
     ['canny', 'depth', 'hed', 'mlsd', 'normal', 'openpose', 'scribble', 'seg'].map((structure) => [

@@ -55,6 +55,7 @@ function contextOf(id: string, engine: Engine): PredictContext {
     },
     signal: engine.signal,
     residency: engine.residency,
+    licences: engine.settings.weightLicences,
     async locate(repositories) {
       const located = await locateWeights(repositories, engine.settings);
       log(

@@ -1,7 +1,8 @@
 """
 Whole runs of rossjillian/controlnet with tiny random networks: test/fixtures/pipelines/. From a picture and a prompt to
-pictures, through OpenCV's Canny and the StableDiffusionControlNetPipeline of diffusers 0.15.1, in float32 on a CPU; the
-noise is that of a CUDA device. README.md beside this file describes what is written.
+pictures, through OpenCV's Canny, the StableDiffusionControlNetPipeline of diffusers 0.15.1 with each of its eight
+schedulers, and the safety checker, in float32 on a CPU; the noise is that of a CUDA device. README.md beside this file
+describes what is written.
 """
 
 import json
@@ -20,15 +21,28 @@ from diffusers import (  # noqa: E402
     AutoencoderKL,
     ControlNetModel,
     DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    LMSDiscreteScheduler,
+    PNDMScheduler,
     StableDiffusionControlNetPipeline,
     UNet2DConditionModel,
+    UniPCMultistepScheduler,
 )
-from diffusers.schedulers import scheduling_ddim  # noqa: E402
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker  # noqa: E402
+from diffusers.schedulers import (  # noqa: E402
+    scheduling_ddim,
+    scheduling_euler_ancestral_discrete,
+    scheduling_euler_discrete,
+)
 from PIL import Image  # noqa: E402
-from transformers import CLIPTextConfig, CLIPTextModel  # noqa: E402
+from transformers import CLIPConfig, CLIPImageProcessor, CLIPTextConfig, CLIPTextModel  # noqa: E402
 
 import philox  # noqa: E402
-from fixtures import randomize, save_tensors, write_json, write_provenance  # noqa: E402
+from fixtures import randomize, repair_baddbmm, save_tensors, write_json, write_provenance  # noqa: E402
+from schedulers_torch import use_linspace_of_torch_2  # noqa: E402
 from tokenizer import default_negative, load_tokenizer  # noqa: E402
 
 torch.set_num_threads(1)
@@ -53,6 +67,21 @@ scheduler_config = dict(
     steps_offset=1,
     clip_sample=False,
 )
+# As the original's make_scheduler names them.
+schedulers = {
+    "DDIM": DDIMScheduler,
+    "DPMSolverMultistep": DPMSolverMultistepScheduler,
+    "HeunDiscrete": HeunDiscreteScheduler,
+    "K_EULER_ANCESTRAL": EulerAncestralDiscreteScheduler,
+    "K_EULER": EulerDiscreteScheduler,
+    "KLMS": LMSDiscreteScheduler,
+    "PNDM": PNDMScheduler,
+    "UniPCMultistep": UniPCMultistepScheduler,
+}
+
+
+# One picture of the case "controlnet-unsafe" is above it, and no other of any case is.
+unsafe_concept, unsafe_threshold = 15, 0.25
 
 
 def networks():
@@ -66,6 +95,14 @@ def networks():
         num_attention_heads=2,
         max_position_embeddings=77,
     )
+    vision = dict(
+        hidden_size=16,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=32,
+        patch_size=8,
+    )
     made = {
         "text_encoder": CLIPTextModel(text_config),
         "unet": UNet2DConditionModel(sample_size=32, **sizes),
@@ -77,24 +114,44 @@ def networks():
             norm_num_groups=4,
         ),
         "controlnet": ControlNetModel(**sizes, conditioning_embedding_out_channels=(4, 8, 12, 16)),
+        "safety_checker": StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=12)),
     }
     for index, (name, network) in enumerate(made.items()):
         randomize(network, seed_of_networks + index)
+        if name == "safety_checker":
+            set_thresholds(network)
         network.half()
         if name == "controlnet":
             target = weights / "lllyasviel" / "sd-controlnet-canny"
         else:
             target = weights / "runwayml" / "stable-diffusion-v1-5" / name
-        file = "model.safetensors" if name == "text_encoder" else "diffusion_pytorch_model.safetensors"
+        of_transformers = name in ("text_encoder", "safety_checker")
+        file = "model.safetensors" if of_transformers else "diffusion_pytorch_model.safetensors"
         save_tensors(target / file, network.state_dict())
-        if name == "text_encoder":
-            config = {"architectures": ["CLIPTextModel"], **json.loads(text_config.to_json_string())}
+        if of_transformers:
+            config = {
+                "architectures": [type(network).__name__],
+                **json.loads(network.config.to_json_string(use_diff=name == "text_encoder")),
+            }
         else:
             values = {key: value for key, value in network.config.items() if not key.startswith("_")}
             config = {"_class_name": type(network).__name__, "_diffusers_version": diffusers.__version__, **values}
         write_json(target / "config.json", config)
         network.float()
-    return made
+    extractor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32)
+    write_json(
+        weights / "runwayml" / "stable-diffusion-v1-5" / "feature_extractor" / "preprocessor_config.json",
+        json.loads(extractor.to_json_string()),
+    )
+    return made, extractor
+
+
+def set_thresholds(checker):
+    """Above every cosine, except that of one concept."""
+    with torch.no_grad():
+        checker.special_care_embeds_weights.fill_(2)
+        checker.concept_embeds_weights.fill_(2)
+        checker.concept_embeds_weights[unsafe_concept] = unsafe_threshold
 
 
 def output_size(width, height, resolution):
@@ -103,11 +160,14 @@ def output_size(width, height, resolution):
     return tuple(int(numpy.round(side * ratio / 64.0)) * 64 for side in (width, height))
 
 
-def run(pipeline, request, photograph, dtype):
-    """Returns the control picture, the prompt embeddings, the latents after each step, and the pictures."""
-    pipeline.to(torch_dtype=dtype)
+def annotate(request, photograph):
     edges = cv2.Canny(numpy.asarray(photograph), request["low_threshold"], request["high_threshold"])
-    control = Image.fromarray(numpy.stack([edges] * 3, axis=2))
+    return Image.fromarray(numpy.stack([edges] * 3, axis=2))
+
+
+def run(pipeline, request, control, dtype):
+    """Returns the prompt embeddings, the latents after each step, the pictures, and which of them are unsafe."""
+    pipeline.to(torch_dtype=dtype)
     width, height = output_size(*control.size, request["image_resolution"])
     shape = (request["num_outputs"], 4, height // 8, width // 8)
     offset = 0
@@ -118,14 +178,16 @@ def run(pipeline, request, photograph, dtype):
         return torch.tensor(values, dtype=torch.float32).reshape(shape).to(dtype)
 
     trajectory = [normals()]
-    scheduling_ddim.randn_tensor = normals
-    pipeline.scheduler = DDIMScheduler.from_config(scheduler_config)
+    # Euler's noise is drawn and then multiplied by zero.
+    for module in (scheduling_ddim, scheduling_euler_ancestral_discrete, scheduling_euler_discrete):
+        module.randn_tensor = normals
+    pipeline.scheduler = schedulers[request["scheduler"]].from_config(scheduler_config)
     pipeline.set_progress_bar_config(disable=True)
     with torch.no_grad():
         embeddings = pipeline._encode_prompt(
             request["prompt"], "cpu", 1, request["scale"] > 1, request["negative_prompt"]
         )
-        pipeline(
+        result = pipeline(
             prompt=request["prompt"],
             negative_prompt=request["negative_prompt"],
             image=control,
@@ -137,10 +199,27 @@ def run(pipeline, request, photograph, dtype):
             eta=request["eta"],
             latents=trajectory[0].clone(),
             callback=lambda step, timestep, latents: trajectory.append(latents.clone()),
-            output_type="latent",
+            output_type="np",
         )
-        decoded = pipeline.decode_latents(trajectory[-1])
-    return control, embeddings, trajectory, decoded
+    assert len(trajectory) == request["steps"] + 1
+    pictures = (result.images * 255).round().astype("uint8")
+    return embeddings, trajectory, pictures, [bool(flag) for flag in result.nsfw_content_detected]
+
+
+def compare(pipeline, request, control):
+    """The run in float32, and how far it is from the run in float64."""
+    embeddings, trajectory, pictures, unsafe = run(pipeline, request, control, torch.float32)
+    _, exact, exact_pictures, exact_unsafe = run(pipeline, request, control, torch.float64)
+    assert unsafe == exact_unsafe
+    final, exact_final = trajectory[-1].double(), exact[-1]
+    distance = {
+        "latentsRelL2": float((final - exact_final).norm() / exact_final.norm()),
+        "meanPixelDifference": float(numpy.abs(pictures.astype(float) - exact_pictures).mean()),
+    }
+    return embeddings, trajectory, pictures, unsafe, distance
+
+
+packages = ["torch", "diffusers", "transformers", "cv2", "PIL", "numpy"]
 
 
 def write_case(name, pipeline, request, crop):
@@ -148,10 +227,9 @@ def write_case(name, pipeline, request, crop):
     photograph = Image.open(fixtures.fixtures / "photos" / "eileen-collins.jpg").convert("RGB").crop(crop)
     case.mkdir(parents=True, exist_ok=True)
     photograph.save(case / "image.png")
-    control, embeddings, trajectory, decoded = run(pipeline, request, photograph, torch.float32)
-    _, _, exact, exact_decoded = run(pipeline, request, photograph, torch.float64)
+    control = annotate(request, photograph)
+    embeddings, trajectory, pictures, unsafe, distance = compare(pipeline, request, control)
     control.convert("1").save(case / "control.png")
-    pictures = (decoded * 255).round().astype("uint8")
     for index, picture in enumerate(pictures):
         Image.fromarray(picture).save(case / f"out-{index}.png")
     tensors = {f"latents.{index}": latents for index, latents in enumerate(trajectory)}
@@ -166,32 +244,71 @@ def write_case(name, pipeline, request, crop):
             "control": "control.png",
             "expected": "expected.safetensors",
             "pictures": [f"out-{index}.png" for index in range(len(pictures))],
+            "unsafe": unsafe,
             "tolerance": {"latentsRelL2": 1e-3, "meanPixelDifference": 1},
         },
     )
-    error = (trajectory[-1].double() - exact[-1]).norm() / exact[-1].norm()
-    pixel_error = numpy.abs(pictures.astype(float) - (exact_decoded * 255).round()).mean()
     saturated = float(((pictures == 0) | (pictures == 255)).mean())
     write_provenance(
         case,
-        ["torch", "diffusers", "transformers", "cv2", "PIL", "numpy"],
+        packages,
         seeds={"networks": seed_of_networks, "noise": request["seed"]},
-        againstFloat64={"latentsRelL2": float(error), "meanPixelDifference": float(pixel_error)},
+        againstFloat64=distance,
         shareOfBlackOrWhiteValues=saturated,
     )
-    print(name, control.size, pictures.shape, float(error), float(pixel_error), saturated, trajectory[-1].std().item())
+    print(name, control.size, pictures.shape, distance, saturated, trajectory[-1].std().item(), unsafe)
+    return unsafe
+
+
+# Of the pictures of many runs, so that they take kilobytes.
+picture_stride = 4
+
+
+def write_schedulers(pipeline, request, of_case):
+    """Every scheduler with guidance and several pictures, and in a single step without guidance."""
+    case = folder / "controlnet-schedulers"
+    control = annotate(request, Image.open(folder / of_case / "image.png"))
+    runs, tensors, distances = [], {}, {}
+    for index, name in enumerate(schedulers):
+        for steps, changes in (5, {"num_outputs": 2, "eta": 0.7}), (1, {"scale": 0.6, "num_outputs": 1}):
+            asked = {**request, "scheduler": name, "steps": steps, "seed": 300 + index, **changes}
+            _, trajectory, pictures, unsafe, distance = compare(pipeline, asked, control)
+            assert not any(unsafe)
+            key = f"{name}-{steps}"
+            files = [f"{key}-{index}.png" for index in range(len(pictures))]
+            case.mkdir(parents=True, exist_ok=True)
+            for file, picture in zip(files, pictures):
+                Image.fromarray(picture[::picture_stride, ::picture_stride]).save(case / file)
+            tensors[key] = trajectory[-1]
+            distances[key] = distance
+            runs.append({"name": key, "input": {"image": f"../{of_case}/image.png", **asked}, "pictures": files})
+            print(key, distance, trajectory[-1].std().item(), ((pictures == 0) | (pictures == 255)).mean())
+    save_tensors(case / "expected.safetensors", tensors)
+    write_json(
+        case / "case.json",
+        {
+            "kind": "pipelines",
+            "model": "rossjillian/controlnet",
+            "weights": "../controlnet-weights",
+            "expected": "expected.safetensors",
+            "pictureStride": picture_stride,
+            "runs": runs,
+            "tolerance": {"latentsRelL2": 1e-3, "meanPixelDifference": 1},
+        },
+    )
+    write_provenance(case, packages, seeds={"networks": seed_of_networks}, againstFloat64=distances)
 
 
 if __name__ == "__main__":
-    made = networks()
+    repair_baddbmm()
+    use_linspace_of_torch_2()
+    made, extractor = networks()
     with tempfile.TemporaryDirectory() as name:
         pipeline = StableDiffusionControlNetPipeline(
             **made,
             tokenizer=load_tokenizer(Path(name)),
             scheduler=DDIMScheduler.from_config(scheduler_config),
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
+            feature_extractor=extractor,
         )
     request = dict(
         prompt="An astronaut's portrait, crème-brûlée colours (8k,4k), 日本 style",
@@ -217,3 +334,6 @@ if __name__ == "__main__":
         {**request, "scale": 1, "num_outputs": 1, "steps": 3, "eta": 1, "low_threshold": 180, "high_threshold": 60},
         wide,
     )
+    unsafe = {**request, "num_outputs": 3, "steps": 2, "seed": 7}
+    assert write_case("controlnet-unsafe", pipeline, unsafe, wide) == [True, False, False]
+    write_schedulers(pipeline, request, "controlnet")
