@@ -8,6 +8,8 @@ const commands: Record<string, { summary: string; load(): Promise<{ default: Com
   worker: { summary: 'run predictions for a server on another machine or process', load: () => import('./worker.ts') },
   predict: { summary: 'run one prediction here, without a server', load: () => import('./predict.ts') },
   models: { summary: 'list the models, or the inputs of one', load: () => import('./models.ts') },
+  token: { summary: 'make, list and revoke API tokens', load: () => import('./token.ts') },
+  'webhook-secret': { summary: 'replace what webhooks are signed with', load: () => import('./webhook-secret.ts') },
   parity: { summary: "check numbers against a reference's", load: () => import('./parity.ts') },
 };
 
@@ -16,7 +18,7 @@ const overview = `Darkroom runs image models on this machine and speaks Replicat
 Usage: darkroom <command> [options]
 
 ${Object.entries(commands)
-  .map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`)
+  .map(([name, { summary }]) => `  ${name.padEnd(16)}${summary}`)
   .join('\n')}
 
   darkroom <command> --help    what the command does, its options, examples

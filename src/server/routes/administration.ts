@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify';
-import { type Administration, administrationOf } from '../../accounts/administration.ts';
-import { invalidInput } from '../errors.ts';
+import { administrationOf } from '../../accounts/administration.ts';
+import { invalidInput, notFound } from '../errors.ts';
 import type { Server } from '../server.ts';
 
 /** What `darkroom token` and the like ask of the server that holds the embedded database. Not part of the API. */
 export function administrationRoutes(app: FastifyInstance, { accounts }: Server): void {
-  const administration: Administration = administrationOf(accounts);
+  const administration = administrationOf(accounts);
   const config = { administration: true };
 
   app.post('/admin/tokens', { config }, async (request, reply) => {
@@ -16,13 +16,16 @@ export function administrationRoutes(app: FastifyInstance, { accounts }: Server)
 
   app.get('/admin/tokens', { config }, async () => ({ results: await administration.listTokens() }));
 
-  app.post<{ Params: { id: string } }>('/admin/tokens/:id/revoke', { config }, async ({ params }) =>
-    administration.revokeToken(params.id),
-  );
+  app.post<{ Params: { id: string } }>('/admin/tokens/:id/revoke', { config }, async ({ params }) => {
+    const revoked = await administration.revokeToken(params.id);
+    if (!revoked) throw notFound();
+    return revoked;
+  });
 
   app.post('/admin/webhook-secret/rotate', { config }, async (request) => {
-    const { account } = texts(request.body, ['account']);
-    return { key: await administration.rotateWebhookSecret(account) };
+    const key = await administration.rotateSecretOf(texts(request.body, ['account']).account);
+    if (key === undefined) throw notFound();
+    return { key };
   });
 }
 
