@@ -19,7 +19,7 @@ const walls = {
   text: ['math', 'base'],
   pipeline: ['networks', 'runtime', 'schedulers', 'text', 'weights', 'onnx', 'math', 'base', 'type:catalog'],
   parity: ['networks', 'annotators', 'runtime', 'schedulers', 'weights', 'onnx', 'math', 'base'],
-  annotators: ['networks', 'runtime', 'weights', 'onnx', 'math', 'base', 'type:catalog'],
+  annotators: ['pipeline', 'networks', 'runtime', 'weights', 'onnx', 'math', 'base', 'type:catalog'],
   models: ['pipeline', 'annotators', 'networks', 'runtime', 'schedulers', 'text', 'weights', 'math', 'base', 'catalog'],
   catalog: ['base', 'ajv', 'type:*'],
   worker: ['catalog', 'runtime', 'weights', 'base'],
