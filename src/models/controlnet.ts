@@ -154,7 +154,7 @@ export default defineModel({
     const seed = input.seed ?? randomInt(65_536);
     log(`Using seed: ${seed}`);
 
-    const structure = annotate(await readImage(input.image), input);
+    const structure = await annotate(await readImage(input.image), input);
     const { width, height } = controlSize(structure, input.image_resolution);
     const control = pictureToTensor(resize(structure, width, height, lanczos));
     if (input.return_reference_image) yield await png('reference.png', structure);
@@ -219,7 +219,7 @@ function refuseMissingStructure(input: Input): void {
 }
 
 /** The structure of the photograph as a picture of the photograph's size. */
-function annotate(photograph: RgbImage, input: Input): RgbImage {
+function annotate(photograph: RgbImage, input: Input): Promise<RgbImage> {
   return canny(photograph, input.low_threshold, input.high_threshold);
 }
 
