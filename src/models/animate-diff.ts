@@ -44,8 +44,9 @@ function motionModule(version: MotionVersion) {
     weights: {
       repository: 'guoyww/animatediff',
       files: [`mm_sd_${version}.ckpt`],
-      licence: 'Apache-2.0',
-      commercialUse: true,
+      // Its authors speak of academic use as well.
+      licence: 'Apache-2.0, academic',
+      commercialUse: false,
     },
   };
 }
