@@ -19,9 +19,8 @@ Options
   --account <username>  whose predictions and files it reaches; made when new
                         (default local: everything from before there were tokens)
 
-The command works beside a running server and without one. It needs the server's DARKROOM_HOME, on the same machine or in
-the same container, or
-its DATABASE_URL. A revoked token passes no more, at the latest after five seconds.
+The command works beside a running server and without one. It needs the server's DARKROOM_HOME, on the same machine (or
+in the same container), or its DATABASE_URL. A revoked token passes no more, at the latest after five seconds.
 
 Examples
   export REPLICATE_API_TOKEN=$(darkroom token create --name laptop)

@@ -23,7 +23,8 @@ async function health(server: Program): Promise<{ queued?: number; reasons?: str
 test.each([
   [{ PORT: 'five' }, /PORT is "five"; write a whole number/],
   [{ DARKROOM_RETENTION: 'soon' }, /DARKROOM_RETENTION is "soon"; write a duration such as/],
-  [{ HOST: '0.0.0.0' }, /DARKROOM_API_TOKENS/],
+  [{ DARKROOM_AUTH: 'none', DARKROOM_API_TOKENS: 'r8_one' }, /DARKROOM_AUTH is none, but DARKROOM_API_TOKENS/],
+  [{ DARKROOM_CORS_ORIGINS: 'https://app.example/' }, /DARKROOM_CORS_ORIGINS holds "https:\/\/app\.example\/"; write/],
   [{ DARKROOM_MODELS: '/nowhere' }, /model folder \/nowhere cannot be read/],
   [{ DATABASE_URL: 'postgres://127.0.0.1:1/none' }, /DATABASE_URL|database/i],
 ])('serve with %j ends with code 2 and says what to change', async (environment, message) => {

@@ -10,6 +10,8 @@ export interface Program {
   pid: number;
   /** Origin of the server; empty for a worker. */
   origin: string;
+  /** What it wrote to standard output. */
+  output(): string;
   /** The last of what it wrote to standard error. */
   errors(): string;
   /** `kill -9`, and waits until it is gone. */
@@ -42,6 +44,7 @@ export async function startProgram(command: 'serve' | 'worker', env: Record<stri
   return {
     pid: child.pid!,
     origin: origin[1]!,
+    output: () => output,
     errors: () => errors,
     async kill() {
       child.kill('SIGKILL');

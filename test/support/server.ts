@@ -37,7 +37,9 @@ export interface TestServer {
 /** The real server with the real queue and a real engine, in this process, on a port of its own. */
 export async function startTestServer(overrides: Partial<Settings> = {}): Promise<TestServer> {
   const home = mkdtempSync(join(tmpdir(), 'darkroom-server-'));
-  const environment = { DARKROOM_HOME: home, DARKROOM_MODELS: testModels };
+  // Without limits, unless a test is about them: tests ask faster than people.
+  const limits = { DARKROOM_RATE_CREATES: '0', DARKROOM_RATE_REQUESTS: '0' };
+  const environment = { DARKROOM_HOME: home, DARKROOM_MODELS: testModels, ...limits };
   const settings = { ...readSettings(environment), ...overrides };
   let logged = '';
   const sink = new Writable({
