@@ -26,8 +26,8 @@ export interface DptHybridConfig {
   layers: number;
   /** Side of the square of positions that the transformer was trained with. */
   grid: number;
-  /** Of the four levels before they are fused. */
-  levelWidths: readonly [number, number, number, number];
+  /** Of what is read from the transformer after three quarters of its layers and after all. */
+  readoutWidths: readonly [number, number];
   /** Of all levels while they are fused. */
   fusionWidth: number;
   headWidths: readonly [number, number];
@@ -85,7 +85,7 @@ export function dptHybridConfig(w: Weights, json: unknown = {}): DptHybridConfig
     mlpWidth: model.shape('blocks.0.mlp.fc1.weight')[0]!,
     layers,
     grid,
-    levelWidths: [widthOf(1), widthOf(2), widthOf(3), widthOf(4)],
+    readoutWidths: [widthOf(3), widthOf(4)],
     fusionWidth: w.shape('scratch.layer1_rn.weight')[0]!,
     headWidths: [w.shape('scratch.output_conv.0.weight')[0]!, w.shape('scratch.output_conv.2.weight')[0]!],
   };
@@ -111,7 +111,7 @@ function isWithoutUse(name: string): boolean {
 
 /** [B, 3, H, W] -> the pictures that are fused, 1/4, 1/8, 1/16 and 1/32 of the size */
 function levels(g: Graph, w: Weights, config: DptHybridConfig, pixels: Value): Value[] {
-  const { width, layers, levelWidths } = config;
+  const { width, layers, readoutWidths } = config;
   const model = w.at('model');
   const stages = residualStages(g, model.at('patch_embed.backbone'), config.stages, pixels);
   const grid = conv2d(g, model.at('patch_embed.proj'), stages.at(-1)!, width, { kernel: 1 });
@@ -119,12 +119,12 @@ function levels(g: Graph, w: Weights, config: DptHybridConfig, pixels: Value): V
   // Of 12 layers the 9th and the last.
   const third = readout(g, w.at('act_postprocess3'), states[Math.floor((layers * 3) / 4)]!, grid);
   const fourth = readout(g, w.at('act_postprocess4'), states[layers]!, grid);
-  const coarse = conv2d(g, w.at('act_postprocess4.3'), fourth, levelWidths[3], { kernel: 1 });
+  const coarse = conv2d(g, w.at('act_postprocess4.3'), fourth, readoutWidths[1], { kernel: 1 });
   return [
     stages[0]!,
     stages[1]!,
-    conv2d(g, w.at('act_postprocess3.3'), third, levelWidths[2], { kernel: 1 }),
-    conv2d(g, w.at('act_postprocess4.4'), coarse, levelWidths[3], { kernel: 3, stride: 2, padding: 1 }),
+    conv2d(g, w.at('act_postprocess3.3'), third, readoutWidths[0], { kernel: 1 }),
+    conv2d(g, w.at('act_postprocess4.4'), coarse, readoutWidths[1], { kernel: 3, stride: 2, padding: 1 }),
   ];
 }
 
@@ -198,9 +198,9 @@ function readout(g: Graph, w: Weights, tokens: Value, picture: Value): Value {
 }
 
 /** From the coarsest level on, each is added to what came before and doubled in size. -> [B, width, H/2, W/2] */
-function fuseLevels(g: Graph, w: Weights, { fusionWidth, levelWidths }: DptHybridConfig, pictures: Value[]): Value {
+function fuseLevels(g: Graph, w: Weights, { fusionWidth }: DptHybridConfig, pictures: readonly Value[]): Value {
   let path: Value | undefined;
-  for (let level = levelWidths.length; level >= 1; level--) {
+  for (let level = pictures.length; level >= 1; level--) {
     const convolution = { kernel: 3, padding: 1, bias: false };
     const found = conv2d(g, w.at(`layer${level}_rn`), pictures[level - 1]!, fusionWidth, convolution);
     const block = w.at(`refinenet${level}`);

@@ -1,19 +1,21 @@
 """
-MiDaS' DPT-hybrid as small random networks and as names and shapes of the full-size file, and what controlnet_aux 0.0.3
-makes of its depth: test/fixtures/networks/dpt-hybrid*, headers/dpt-hybrid-midas-501f0c75.json, annotators/midas.
+MiDaS' DPT-hybrid of controlnet_aux 0.0.3, for the structures "depth" and "normal": a small random network with its depth
+(networks/dpt-hybrid*/), the names in the full-size file (headers/dpt-hybrid-midas.json), and the pictures that
+rossjillian/controlnet's own `midas_hack.py` makes of depth (annotators/midas/).
 """
 
-import json
-import sys
-import types
 from functools import partial
 
 import fixtures
 
 fixtures.use_controlnet_aux("0.0.3")
 
+import cv2  # noqa: E402
+import numpy  # noqa: E402
 import torch  # noqa: E402
 from controlnet_aux.midas.midas import blocks, dpt_depth, vit  # noqa: E402
+from controlnet_aux.util import resize_image  # noqa: E402
+from PIL import Image  # noqa: E402
 from timm.models.layers import StdConv2dSame  # noqa: E402
 from timm.models.layers.norm_act import GroupNormAct  # noqa: E402
 from timm.models.resnetv2 import ResNetV2  # noqa: E402
@@ -21,9 +23,13 @@ from timm.models.vision_transformer import VisionTransformer  # noqa: E402
 from timm.models.vision_transformer_hybrid import HybridEmbed  # noqa: E402
 
 from fixtures import randomize, save_tensors, write_json, write_provenance  # noqa: E402
+from headers import folder as headers, write_header  # noqa: E402
 
 torch.set_num_threads(1)
-packages = ["torch", "timm", "safetensors"]
+networks = fixtures.fixtures / "networks"
+folder = fixtures.fixtures / "annotators" / "midas"
+packages = ["controlnet_aux", "torch", "timm", "safetensors"]
+network_seed = 300
 
 # Three sizes of stages, none of them equal, as deep as makes every kind of block appear; taps at other layers than 9 and 12.
 small = dict(
@@ -52,14 +58,15 @@ def small_encoder(backbone, features, use_pretrained, hooks, use_readout, **_):
     return pretrained, blocks._make_scratch(list(sizes["levels"]), features)
 
 
-def small_network(seed):
+def small_network():
     original = dpt_depth._make_encoder
     dpt_depth._make_encoder = small_encoder
     try:
         network = dpt_depth.DPTDepthModel(features=small["fusion"])
     finally:
         dpt_depth._make_encoder = original
-    return with_visible_depth(with_small_values(randomize(network, seed)))
+    network = with_visible_depth(with_small_values(randomize(network, network_seed)))
+    return network.to(torch.float16).to(torch.float32)
 
 
 def with_small_values(network):
@@ -96,10 +103,10 @@ def against_float64(network, pixels, expected):
 
 
 def network_case(name, seed, batch, height, width, weights_from=None):
-    network = small_network(300).to(torch.float16).to(torch.float32)
+    network = small_network()
     pixels = torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     expected = run(network, pixels)
-    case = fixtures.fixtures / "networks" / name
+    case = networks / name
     if weights_from is None:
         weights = {key: value.half() for key, value in network.state_dict().items()}
         save_tensors(case / "weights.safetensors", weights)
@@ -119,13 +126,79 @@ def network_case(name, seed, batch, height, width, weights_from=None):
             "tolerance": {"relL2": 1e-4},
         },
     )
-    facts = dict(seed=seed, againstFloat64=against_float64(network, pixels, expected))
-    write_provenance(case, packages, controlnet_aux="0.0.3", **facts)
+    distance = against_float64(network, pixels, expected)
+    write_provenance(case, packages, seed=[network_seed, seed], againstFloat64=distance)
     print(name, expected.shape, expected.min(), expected.max(), expected.std())
 
 
+def full_size_header():
+    with torch.no_grad():
+        write_header("dpt-hybrid-midas", dpt_depth.DPTDepthModel(backbone="vitb_rn50_384").state_dict())
+    command = "tools/reference/.venv/bin/python tools/reference/annotators_midas.py"
+    versions = {"torch": torch.__version__, "timm": "0.6.13", "controlnet_aux": "0.0.3"}
+    write_json(headers / "provenance-midas.json", {"command": command, "packages": versions})
+
+
+def detector(model):
+    """The original's own, whose constructor wants a published file."""
+    midas = fixtures.source("multi-control", "midas_hack.py").MidasDetector
+    found = midas.__new__(midas)
+    found.model = model
+    return found
+
+
+def write_pictures(name, depth, normal):
+    Image.fromarray(depth).convert("RGB").save(folder / f"{name}-depth.png")
+    Image.fromarray(normal).save(folder / f"{name}-normal.png")
+
+
+def slope(height, width, least, greatest):
+    """Depth as a trained network finds it: a floor that comes nearer, things in front of it, and a wall behind."""
+    y, x = numpy.mgrid[0:height, 0:width].astype(numpy.float32)
+    ball = numpy.maximum(0, 1 - ((x - 0.3 * width) ** 2 + (y - 0.4 * height) ** 2) / (0.2 * width) ** 2)
+    depth = numpy.maximum(y / height - 0.35, 0) + 0.8 * numpy.sqrt(ball) + 0.04 * numpy.sin(x / 7) * (y / height)
+    depth = numpy.maximum(depth, 0)
+    return (least + depth / depth.max() * (greatest - least)).astype(numpy.float32)
+
+
+def pictures_of_maps():
+    maps = {
+        "slope": slope(75, 110, 120, 3100),
+        "gentle": slope(64, 97, 2, 9),
+        "constant": numpy.full((33, 40), 1.7, numpy.float32),
+        "nothing": numpy.zeros((32, 32), numpy.float32),
+    }
+    for name, depth in maps.items():
+        blank = numpy.zeros((*depth.shape, 3), numpy.uint8)
+        made = detector(lambda _, depth=depth: torch.from_numpy(depth)[None])
+        write_pictures(name, *made(blank, depth_and_normal=True))
+    save_tensors(folder / "maps.safetensors", {name: torch.from_numpy(depth) for name, depth in maps.items()})
+
+
+def pictures_of_photographs():
+    photo = Image.open(fixtures.fixtures / "photos" / "eileen-collins.jpg").convert("RGB")
+    made = detector(lambda x: run(small_network(), x))
+    photo.crop((100, 40, 324, 200)).save(folder / "crop.png")  # multiples of 32, which the original takes as they are
+    write_pictures("crop", *made(numpy.array(Image.open(folder / "crop.png")), depth_and_normal=True))
+    photo.crop((150, 60, 250, 135)).save(folder / "odd.png")  # the original fails; this is what later releases do
+    odd = numpy.array(Image.open(folder / "odd.png"))
+    large = made(resize_image(odd, 512), depth_and_normal=True)
+    size = odd.shape[1], odd.shape[0]
+    write_pictures("odd", *(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR) for picture in large))
+
+
 if __name__ == "__main__":
-    # The square of positions as it is, and stretched; a coarsest level of one row.
+    full_size_header()
+    # The square of positions stretched, and as it is; a coarsest level of one row.
     network_case("dpt-hybrid", 301, 2, 64, 96)
     network_case("dpt-hybrid-square", 302, 1, 64, 64, weights_from="dpt-hybrid")
     network_case("dpt-hybrid-one-row", 303, 1, 32, 160, weights_from="dpt-hybrid")
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures_of_maps()
+    pictures_of_photographs()
+    write_provenance(
+        folder,
+        [*packages, "cv2", "numpy", "PIL"],
+        sources={"anotherjesse/multi-control": "1194962"},
+        seed=network_seed,
+    )
