@@ -22,6 +22,11 @@ export const bicubic: Kernel = {
   },
 };
 
+export const bilinear: Kernel = {
+  support: 1,
+  weight: (distance) => Math.max(0, 1 - Math.abs(distance)),
+};
+
 function sinc(x: number): number {
   return x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI);
 }

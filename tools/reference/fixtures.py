@@ -9,6 +9,8 @@ from pathlib import Path
 
 root = Path(__file__).resolve().parents[2]
 fixtures = root / "test" / "fixtures"
+# Of projects that are in no package index: README.md says where they are from, and which commit.
+sources = Path(__file__).resolve().parent / ".venv" / "sources"
 
 
 def use_diffusers_0_15():
@@ -28,10 +30,8 @@ def use_controlnet_aux(release):
 
 
 def source(project, path):
-    """
-    A module of a project that is in no package index. README.md says where its sources are put, and which commit.
-    """
-    file = Path(__file__).resolve().parent / ".venv" / "sources" / project / path
+    """A module of a project that is in no package index."""
+    file = sources / project / path
     specification = importlib.util.spec_from_file_location(file.stem, file)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
@@ -95,4 +95,19 @@ def randomize(module, seed):
                 parameter.copy_(0.1 * noise)
             else:
                 parameter.copy_(1 + 0.2 * noise)
+    return module.eval()
+
+
+def measure_batch_norms(module, *inputs):
+    """Gives batch norms what they see of these inputs, as in training: so each layer's result is of some size."""
+    import torch
+
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.reset_running_stats()
+            layer.momentum = None
+    with torch.no_grad():
+        module.train()
+        for values in inputs:
+            module(values)
     return module.eval()
