@@ -6,11 +6,15 @@
 import { createHash } from 'node:crypto';
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { miniAnimateDiff } from './mini-animate-diff.ts';
+import { miniAnnotators } from './mini-annotators.ts';
 import type { MiniFile, MiniRepositories } from './mini-file.ts';
 import { miniStableDiffusion } from './mini-stable-diffusion.ts';
 
 const repositories: MiniRepositories = {
   ...miniStableDiffusion,
+  ...miniAnimateDiff,
+  ...miniAnnotators,
 };
 
 /** Goes up when the same recipe would give other bytes, so that nobody goes on with old files. */
