@@ -48,6 +48,8 @@ Making a case
   photomaker-id   id_pixel_values, prompt_embeds, class_tokens_mask
                   → prompt_embeds
   safety-checker  clip_input → has_nsfw_concepts, scores
+  hed-bsds        image → edges
+  hed-apache      image → edges
   mlsd            image → maps
   upernet         pixel_values → logits, a quarter of the picture's size
 

@@ -178,6 +178,10 @@ export function relu6(g: Graph, x: Value): Value {
   return g.node('Clip', [x, g.constant(scalar(0)), g.constant(scalar(6))], x);
 }
 
+export function sigmoid(g: Graph, x: Value): Value {
+  return g.node('Sigmoid', [x], x);
+}
+
 /** x * sigmoid(x) */
 export function silu(g: Graph, x: Value): Value {
   return sigmoidGate(g, x, 1);
