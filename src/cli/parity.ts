@@ -50,6 +50,7 @@ Making a case
   safety-checker  clip_input → has_nsfw_concepts, scores
   hed-bsds        image → edges
   hed-apache      image → edges
+  dpt-hybrid      pixel_values → predicted_depth
   mlsd            image → maps
   upernet         pixel_values → logits, a quarter of the picture's size
 
