@@ -105,7 +105,7 @@ function loggedPath(request: FastifyRequest): string {
   const { config, url } = request.routeOptions;
   if (!request.is404 && config.public && url !== undefined) return url;
   const path = request.originalUrl.split('?', 1)[0]!.slice(0, 200);
-  return decoded(path).replace(/(\/(?:f|streams)\/+|\/files\/+stream-)[^/]+/g, '$1…');
+  return decoded(path).replace(/(\/(?:f|streams)\/+|\/files\/+stream-|drk_|r8_|whsec_)[^/]+/g, '$1…');
 }
 
 function decoded(path: string): string {

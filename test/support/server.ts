@@ -18,7 +18,7 @@ import { createLocalFileStore } from '../../src/storage/local-files.ts';
 export const testModels = fileURLToPath(new URL('./models/', import.meta.url));
 
 /** What `darkroom token` would find in the data folder. */
-export const testAdministrationKey = 'administration key of the tests';
+export const testAdministrationKey = 'administration-key-of-the-tests';
 
 export interface TestServer {
   /** `http://127.0.0.1:<port>`. */

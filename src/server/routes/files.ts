@@ -37,7 +37,7 @@ export function fileRoutes(app: FastifyInstance, server: Server): void {
     method: ['GET', 'HEAD'],
     url: '/f/:key/:name',
     exposeHeadRoute: false,
-    config: { public: true },
+    config: { public: true, anyOrigin: true },
     handler: deliver,
   });
 }
