@@ -4,6 +4,7 @@ the one under the Apache licence: narrow random networks with their edges (netwo
 strokes (annotators/hed/), and the names in the full-size files (headers/hed-*.json).
 """
 
+import hashlib
 import importlib
 import sys
 
@@ -128,6 +129,18 @@ def pictures(hed, training, model, inputs):
     return cases
 
 
+def detection_sizes(hed):
+    """Parts of a photograph laid side by side, and what the networks see of them."""
+    tiles = numpy.tile(numpy.asarray(photo), (2, 3, 1))
+    cases = []
+    for width, height in [(300, 512), (1300, 900), (1536, 1024), (513, 1000), (512, 512)]:
+        pixels = hed.resize_image(numpy.ascontiguousarray(tiles[:height, :width]), 512)
+        sha256 = hashlib.sha256(pixels.tobytes()).hexdigest()
+        seen = {"width": pixels.shape[1], "height": pixels.shape[0], "sha256": sha256}
+        cases.append({"width": width, "height": height, "seen": seen})
+    write_json(folder / "detection-sizes.json", cases)
+
+
 def strokes(hed):
     """Edges of an odd size with lines in all directions, plateaus, and edges at the border."""
     random = numpy.random.default_rng(24)
@@ -184,6 +197,7 @@ if __name__ == "__main__":
         cases += pictures(hed, training, model, inputs)
         write_header(name, published_names(make(hed, full_widths)))
     strokes(hed_of("0.0.3"))
+    detection_sizes(hed_of("0.0.3"))
     write_json(folder / "pictures.json", cases)
     write_provenance(folder, packages, seed=24, controlnet_aux=["0.0.3", "0.0.6"])
     write_json(
