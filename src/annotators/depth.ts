@@ -1,9 +1,9 @@
 /** Depth in grey, near is bright; after anotherjesse/multi-control `midas_hack.py` at 1194962. */
 import { join } from 'node:path';
-import type { RgbImage } from '../base/image.ts';
 import type { Raster } from '../base/raster.ts';
 import type { Annotator } from './annotator.ts';
 import { dptHybridNetwork } from './dpt-hybrid.ts';
+import { fromGrey } from './grey.ts';
 import { inverseDepth, midasFile, midasWeights, nearness, resizeBack } from './midas.ts';
 
 export const depth: Annotator = {
@@ -12,7 +12,7 @@ export const depth: Annotator = {
   async annotate(photograph, { folders: [folder], residency }) {
     const path = join(folder!, midasFile);
     const found = await inverseDepth(photograph, residency, (shape) => dptHybridNetwork(path, shape));
-    return toRgb(await resizeBack(depthPicture(found), photograph));
+    return fromGrey(await resizeBack(depthPicture(found), photograph));
   },
 };
 
@@ -21,10 +21,4 @@ export function depthPicture(found: Raster<Float32Array>): Raster<Uint8Array> {
   // In float32, as the original: rounding to it decides which values reach the next whole number.
   const data = Uint8Array.from(nearness(found), (value) => Math.fround(value * 255));
   return { width, height, channels: 1, data };
-}
-
-function toRgb({ width, height, data: grey }: Raster<Uint8Array>): RgbImage {
-  const data = new Uint8Array(width * height * 3);
-  for (let pixel = 0; pixel < grey.length; pixel++) data.fill(grey[pixel]!, pixel * 3, pixel * 3 + 3);
-  return { width, height, channels: 3, data };
 }
