@@ -1,5 +1,5 @@
 /** How commands find the server that runs on a data folder: a file in it that only its owner can read. */
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Settings } from '../base/settings.ts';
@@ -20,6 +20,8 @@ export async function publishServer(
   const reachable = address.replace(/^0\.0\.0\.0$/, '127.0.0.1').replace(/^::$/, '::1');
   const ownName = family === 'IPv6' ? `[${reachable}]` : reachable;
   const server: RunningServer = { address: `http://${ownName}:${port}`, key };
+  // On PostgreSQL nothing else may have made it yet.
+  await mkdir(home, { recursive: true, mode: 0o700 });
   const aside = `${path}.${process.pid}`;
   await rm(aside, { force: true });
   await writeFile(aside, JSON.stringify(server), { mode: 0o600, flag: 'wx' });

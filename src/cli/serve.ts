@@ -81,8 +81,8 @@ async function run(args: string[]): Promise<number> {
 /** On standard output alone: a log would keep it. */
 function firstTokenNotice(token: string): string {
   return (
-    'Other machines reach this server, so it asks for a token, and there was none yet. This is the first one. ' +
-    `It is shown only now:\n\n  ${token}\n\n` +
+    'This server asks every caller for a token, and there was none yet. This is the first one, shown only now:' +
+    `\n\n  ${token}\n\n` +
     'Clients send it as their API token. `darkroom token create` makes more, `darkroom token revoke` ends one.\n\n'
   );
 }

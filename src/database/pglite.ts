@@ -14,7 +14,8 @@ import type { Tables } from './tables.ts';
 
 /** Opens the embedded database in `<home>/database`; one process at a time. @throws SettingsError */
 export async function openPglite(home: string, log: Logger): Promise<Database> {
-  await mkdir(home, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+  // For its owner alone: the database holds what accounts sign with.
+  await mkdir(home, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     throw new SettingsError(`The data folder ${home} cannot be made (${error.code}). Name another with DARKROOM_HOME.`);
   });
   const lock = await takeFolderLock(home);

@@ -276,7 +276,7 @@ describe('without a token', () => {
 
   test('D3 a name that was rebound to this machine is refused', async () => {
     const answer = await exchange(server.port, requestHead('GET /predictions', { host: 'evil.example' }));
-    expect(answer).toMatch(/^HTTP\/1\.1 403 .*DARKROOM_API_TOKENS/s);
+    expect(answer).toMatch(/^HTTP\/1\.1 403 .*darkroom token create/s);
     const forwarded = requestHead('GET /predictions', { host: 'evil.example', 'x-forwarded-host': 'localhost' });
     expect(await exchange(server.port, forwarded)).toMatch(/^HTTP\/1\.1 403 /);
   });
