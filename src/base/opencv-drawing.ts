@@ -3,7 +3,8 @@ import type { Point, Raster } from './raster.ts';
 
 /** Every shape is drawn into the picture that is given, without smoothing. Points are whole pixels. */
 export interface Drawing {
-  line(picture: Raster<Uint8Array>, from: Point, to: Point, color: Color, thickness?: number): void;
+  /** Of one pixel's width. */
+  line(picture: Raster<Uint8Array>, from: Point, to: Point, color: Color): void;
   /** A disc. */
   circle(picture: Raster<Uint8Array>, center: Point, radius: number, color: Color): void;
   fillConvexPolygon(picture: Raster<Uint8Array>, corners: readonly Point[], color: Color): void;
@@ -37,8 +38,7 @@ export function drawing(cv: Library): Drawing {
   const scalar = (color: Color) => new cv.Scalar(...color);
 
   return {
-    line: (picture, from, to, color, thickness = 1) =>
-      draw(picture, (mat) => cv.line(mat, from, to, scalar(color), thickness, cv.LINE_8)),
+    line: (picture, from, to, color) => draw(picture, (mat) => cv.line(mat, from, to, scalar(color))),
     circle: (picture, center, radius, color) =>
       draw(picture, (mat) => cv.circle(mat, center, radius, scalar(color), cv.FILLED)),
     fillConvexPolygon: (picture, corners, color) =>

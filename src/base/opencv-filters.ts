@@ -7,9 +7,6 @@ import type { Raster, RasterData } from './raster.ts';
  */
 export type Interpolation = 'nearest' | 'linear' | 'cubic' | 'area' | 'lanczos4';
 
-/** What lies outside of a picture `abcd`: `dcb|abcd|cba`, `dcba|abcd|dcba`, `aaa|abcd|ddd`, or zeros. */
-export type Border = 'reflect101' | 'reflect' | 'replicate' | 'zero';
-
 export interface Filters {
   resize<Data extends RasterData>(
     image: Raster<Data>,
@@ -22,15 +19,10 @@ export interface Filters {
    * sides that were rounded, this is not what `resize` to the same size gives.
    */
   resizeBy<Data extends RasterData>(image: Raster<Data>, factor: number, interpolation: Interpolation): Raster<Data>;
-  /** Without a kernel size, it is 6 σ + 1 for bytes and 8 σ + 1 for floats, rounded to odd. */
-  gaussianBlur<Data extends RasterData>(image: Raster<Data>, sigma: number, options?: BlurOptions): Raster<Data>;
-  /** The derivative of order `dx` along rows and `dy` along columns, by 3 × 3 pixels. */
-  sobel<Data extends Float32Array | Float64Array>(
-    image: Raster<Data>,
-    dx: number,
-    dy: number,
-    border?: Border,
-  ): Raster<Data>;
+  /** By a kernel of 6 σ + 1 pixels for bytes and 8 σ + 1 for floats, rounded to odd. Outside is the picture reflected. */
+  gaussianBlur<Data extends RasterData>(image: Raster<Data>, sigma: number): Raster<Data>;
+  /** The derivative of order `dx` along rows and `dy` along columns, by 3 × 3 pixels. Outside is the picture reflected. */
+  sobel(image: Raster<Float32Array>, dx: number, dy: number): Raster<Float32Array>;
   /** The largest value around each pixel, where the kernel is not zero; its sides are odd. */
   dilate<Data extends RasterData>(image: Raster<Data>, kernel: readonly (readonly number[])[]): Raster<Data>;
   /**
@@ -45,13 +37,6 @@ export interface Filters {
   ): Raster<Data>;
   /** Edges are 255, the rest is 0: with the Sobel aperture 3 and the L1 norm; one channel, whatever the picture has. */
   canny(image: Raster<Uint8Array>, lowThreshold: number, highThreshold: number): Raster<Uint8Array>;
-  /** `a · weight + b · (1 − weight)` */
-  blend<Data extends RasterData>(a: Raster<Data>, b: Raster<Data>, weight: number): Raster<Data>;
-}
-
-export interface BlurOptions {
-  kernelSize?: number;
-  border?: Border;
 }
 
 export function filters(cv: Library): Filters {
@@ -61,12 +46,6 @@ export function filters(cv: Library): Filters {
     cubic: cv.INTER_CUBIC,
     area: cv.INTER_AREA,
     lanczos4: cv.INTER_LANCZOS4,
-  };
-  const borders: Record<Border, number> = {
-    reflect101: cv.BORDER_REFLECT_101,
-    reflect: cv.BORDER_REFLECT,
-    replicate: cv.BORDER_REPLICATE,
-    zero: cv.BORDER_CONSTANT,
   };
   const sameDepth = -1;
 
@@ -92,12 +71,9 @@ export function filters(cv: Library): Filters {
       apply(image, (source, target) =>
         cv.resize(source, target, new cv.Size(0, 0), factor, factor, interpolations[interpolation]),
       ),
-    gaussianBlur: (image, sigma, { kernelSize = 0, border = 'reflect101' } = {}) =>
-      apply(image, (source, target) =>
-        cv.GaussianBlur(source, target, new cv.Size(kernelSize, kernelSize), sigma, sigma, borders[border]),
-      ),
-    sobel: (image, dx, dy, border = 'reflect101') =>
-      apply(image, (source, target) => cv.Sobel(source, target, sameDepth, dx, dy, 3, 1, 0, borders[border])),
+    gaussianBlur: (image, sigma) =>
+      apply(image, (source, target) => cv.GaussianBlur(source, target, new cv.Size(0, 0), sigma)),
+    sobel: (image, dx, dy) => apply(image, (source, target) => cv.Sobel(source, target, sameDepth, dx, dy)),
     dilate: (image, kernel) =>
       withMemory(cv, (keep) => {
         const shape = { width: kernel[0]!.length, height: kernel.length, channels: 1 };
@@ -113,10 +89,5 @@ export function filters(cv: Library): Filters {
       }),
     canny: (image, lowThreshold, highThreshold) =>
       apply(image, (source, target) => cv.Canny(source, target, lowThreshold, highThreshold)),
-    blend: (a, b, weight) =>
-      withMemory(cv, (keep) => {
-        const second = keep(toMat(cv, b));
-        return apply(a, (first, target) => cv.addWeighted(first, weight, second, 1 - weight, 0, target, sameDepth));
-      }),
   };
 }
