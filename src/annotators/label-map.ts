@@ -27,14 +27,10 @@ export function labelPixels(logits: Tensor<'float32'>, middle: Size, size: Size)
     const lower = rowOf(rows.second[top]!);
     for (const [left, right] of spans(columns)) {
       const square = squareBetween(upper, lower, columns.first[left]!, columns.second[left]!);
-      const candidates = candidatesIn(square);
       for (let y = top; y < bottom; y++) {
         const [below, above] = [rows.share[y]!, rows.rest[y]!];
         for (let x = left; x < right; x++) {
-          labels[y * size.width + x] =
-            candidates.length === 1
-              ? candidates[0]!
-              : largestOf(candidates, square, columns.share[x]!, columns.rest[x]!, below, above);
+          labels[y * size.width + x] = largestOf(square, columns.share[x]!, columns.rest[x]!, below, above);
         }
       }
     }
@@ -89,8 +85,9 @@ function spans({ first }: Axis): [number, number][] {
 interface Row {
   values: Float32Array;
   labels: number;
-  /** Of each pixel, the label with the largest logit. */
+  /** Of each pixel, the label with the largest logit, and by how much no other one reaches it. */
   best: Uint8Array;
+  lead: Float32Array;
   /** The largest absolute value. */
   reach: number;
 }
@@ -106,8 +103,9 @@ function enlargedRows({ dims, data }: Tensor<'float32'>, size: Size): (y: number
     for (let label = 0; label < labels; label++) {
       const start = (label * height + y) * width;
       for (let x = 0; x < size.width; x++) {
-        const [a, b] = [data[start + columns.first[x]!]!, data[start + columns.second[x]!]!];
-        values[x * labels + label] = blend(columns.rest[x]!, a, columns.share[x]!, b);
+        const left = data[start + columns.first[x]!]!;
+        const right = data[start + columns.second[x]!]!;
+        values[x * labels + label] = blend(columns.rest[x]!, left, columns.share[x]!, right);
       }
     }
     return values;
@@ -116,12 +114,36 @@ function enlargedRows({ dims, data }: Tensor<'float32'>, size: Size): (y: number
   return keepTwo((y) => {
     const upper = wideRow(rows.first[y]!);
     const lower = wideRow(rows.second[y]!);
-    const values = upper.map((value, index) => blend(rows.rest[y]!, value, rows.share[y]!, lower[index]!));
-    let reach = 0;
-    for (const value of values) reach = Math.max(reach, Math.abs(value));
-    const best = Uint8Array.from({ length: size.width }, (_, x) => largestIn(values, x * labels, labels));
-    return { values, labels, best, reach };
+    const values = new Float32Array(upper.length);
+    for (let index = 0; index < values.length; index++) {
+      values[index] = blend(rows.rest[y]!, upper[index]!, rows.share[y]!, lower[index]!);
+    }
+    return rankedRow(values, labels);
   });
+}
+
+function rankedRow(values: Float32Array, labels: number): Row {
+  const width = values.length / labels;
+  const best = new Uint8Array(width);
+  const lead = new Float32Array(width);
+  let reach = 0;
+  for (let x = 0; x < width; x++) {
+    let first = Number.NEGATIVE_INFINITY;
+    let second = Number.NEGATIVE_INFINITY;
+    for (let label = 0; label < labels; label++) {
+      const value = values[x * labels + label]!;
+      reach = Math.max(reach, Math.abs(value));
+      if (value > first) {
+        second = first;
+        first = value;
+        best[x] = label;
+      } else if (value > second) {
+        second = value;
+      }
+    }
+    lead[x] = first - second;
+  }
+  return { values, labels, best, lead, reach };
 }
 
 /** A function that remembers its last two results. */
@@ -142,15 +164,6 @@ function blend(p: number, a: number, q: number, b: number): number {
   return Math.fround(p * a + Math.fround(q * b));
 }
 
-/** The label of the largest of a pixel's logits, the first of equal ones. */
-function largestIn(values: Float32Array, start: number, labels: number): number {
-  let best = 0;
-  for (let label = 1; label < labels; label++) {
-    if (values[start + label]! > values[start + best]!) best = label;
-  }
-  return best;
-}
-
 /** Four neighbouring pixels. */
 interface Square {
   upper: Float32Array;
@@ -158,36 +171,39 @@ interface Square {
   /** Where the logits of the left and of the right pixels begin. */
   left: number;
   right: number;
-  labels: number;
-  /** Labels that are the largest of one of the pixels. */
-  best: readonly number[];
-  /** More than rounding can add to the difference of two logits. */
-  margin: number;
+  /** The labels that are the largest somewhere between the pixels, and maybe others. In rising order. */
+  candidates: readonly number[];
 }
 
 function squareBetween(upper: Row, lower: Row, left: number, right: number): Square {
   const { labels } = upper;
-  return {
-    upper: upper.values,
-    lower: lower.values,
-    left: left * labels,
-    right: right * labels,
-    labels,
-    best: [...new Set([upper.best[left]!, upper.best[right]!, lower.best[left]!, lower.best[right]!])],
-    margin: 2 ** -20 * Math.max(upper.reach, lower.reach),
-  };
+  const square = { upper: upper.values, lower: lower.values, left: left * labels, right: right * labels };
+  const best = [...new Set([upper.best[left]!, upper.best[right]!, lower.best[left]!, lower.best[right]!])];
+  // More than rounding can add to the difference of two logits.
+  const margin = 2 ** -20 * Math.max(upper.reach, lower.reach);
+  const lead = Math.min(upper.lead[left]!, upper.lead[right]!, lower.lead[left]!, lower.lead[right]!);
+  const candidates = best.length === 1 && lead > margin ? best : candidatesIn(square, labels, best, margin);
+  return { ...square, candidates };
 }
 
-/** The labels that no other one exceeds in all four pixels, and so nowhere between them. In rising order. */
-function candidatesIn({ upper, lower, left, right, labels, best, margin }: Square): number[] {
+/** The labels that none of the best ones exceeds in all four pixels: those are below it everywhere between them. */
+function candidatesIn(
+  { upper, lower, left, right }: Omit<Square, 'candidates'>,
+  labels: number,
+  best: readonly number[],
+  margin: number,
+): number[] {
   const candidates: number[] = [];
   for (let label = 0; label < labels; label++) {
-    const [a, b] = [upper[left + label]! + margin, upper[right + label]! + margin];
-    const [c, d] = [lower[left + label]! + margin, lower[right + label]! + margin];
-    const isExceeded = best.some(
-      (other) =>
-        upper[left + other]! > a && upper[right + other]! > b && lower[left + other]! > c && lower[right + other]! > d,
-    );
+    const a = upper[left + label]! + margin;
+    const b = upper[right + label]! + margin;
+    const c = lower[left + label]! + margin;
+    const d = lower[right + label]! + margin;
+    let isExceeded = false;
+    for (const other of best) {
+      isExceeded ||=
+        upper[left + other]! > a && upper[right + other]! > b && lower[left + other]! > c && lower[right + other]! > d;
+    }
     if (!isExceeded) candidates.push(label);
   }
   return candidates;
@@ -195,14 +211,14 @@ function candidatesIn({ upper, lower, left, right, labels, best, margin }: Squar
 
 /** The candidate with the largest logit between the pixels, the first of equal ones. */
 function largestOf(
-  candidates: readonly number[],
-  { upper, lower, left, right }: Square,
+  { upper, lower, left, right, candidates }: Square,
   shareRight: number,
   shareLeft: number,
   shareBelow: number,
   shareAbove: number,
 ): number {
   let best = candidates[0]!;
+  if (candidates.length === 1) return best;
   let largest = Number.NEGATIVE_INFINITY;
   for (const label of candidates) {
     const above = blend(shareLeft, upper[left + label]!, shareRight, upper[right + label]!);
