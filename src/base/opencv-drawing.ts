@@ -1,4 +1,4 @@
-import { type Library, type Mat, toMat, withMemory } from './opencv-library.ts';
+import { type Keep, type Library, type Mat, toMat, withMemory } from './opencv-library.ts';
 import type { Point, Raster } from './raster.ts';
 
 /** Every shape is drawn into the picture that is given, without smoothing. Points are whole pixels. */
@@ -20,10 +20,10 @@ export interface Drawing {
 export type Color = readonly number[];
 
 export function drawing(cv: Library): Drawing {
-  function draw(picture: Raster<Uint8Array>, shape: (mat: Mat) => void): void {
+  function draw(picture: Raster<Uint8Array>, shape: (mat: Mat, keep: Keep) => void): void {
     withMemory(cv, (keep) => {
       const mat = keep(toMat(cv, picture));
-      shape(mat);
+      shape(mat, keep);
       picture.data.set(mat.data);
     });
   }
@@ -42,7 +42,7 @@ export function drawing(cv: Library): Drawing {
     circle: (picture, center, radius, color) =>
       draw(picture, (mat) => cv.circle(mat, center, radius, scalar(color), cv.FILLED)),
     fillConvexPolygon: (picture, corners, color) =>
-      draw(picture, (mat) => withMemory(cv, (keep) => cv.fillConvexPoly(mat, keep(pointsMat(corners)), scalar(color)))),
+      draw(picture, (mat, keep) => cv.fillConvexPoly(mat, keep(pointsMat(corners)), scalar(color))),
     ellipsePolygon: (center, axes, angle, start, end, step) =>
       withMemory(cv, (keep) => {
         const points = keep(new cv.PointVector());

@@ -1,4 +1,4 @@
-import { fromMat, type Library, type Mat, toMat, withMemory } from './opencv-library.ts';
+import { fromMat, type Keep, type Library, type Mat, toMat, withMemory } from './opencv-library.ts';
 import type { Raster, RasterData } from './raster.ts';
 
 /**
@@ -52,12 +52,12 @@ export function filters(cv: Library): Filters {
   /** Runs an operation from one picture to another one. */
   function apply<Data extends RasterData>(
     image: Raster<Data>,
-    operation: (source: Mat, target: Mat) => void,
+    operation: (source: Mat, target: Mat, keep: Keep) => void,
   ): Raster<Data> {
     return withMemory(cv, (keep) => {
       const source = keep(toMat(cv, image));
       const target = keep(new cv.Mat());
-      operation(source, target);
+      operation(source, target, keep);
       return fromMat(target, image);
     });
   }
@@ -75,17 +75,14 @@ export function filters(cv: Library): Filters {
       apply(image, (source, target) => cv.GaussianBlur(source, target, new cv.Size(0, 0), sigma)),
     sobel: (image, dx, dy) => apply(image, (source, target) => cv.Sobel(source, target, sameDepth, dx, dy)),
     dilate: (image, kernel) =>
-      withMemory(cv, (keep) => {
+      apply(image, (source, target, keep) => {
         const shape = { width: kernel[0]!.length, height: kernel.length, channels: 1 };
-        const mask = keep(toMat(cv, { ...shape, data: Uint8Array.from(kernel.flat()) }));
-        return apply(image, (source, target) => cv.dilate(source, target, mask));
+        cv.dilate(source, target, keep(toMat(cv, { ...shape, data: Uint8Array.from(kernel.flat()) })));
       }),
     warpAffine: (image, matrix, width, height) =>
-      withMemory(cv, (keep) => {
+      apply(image, (source, target, keep) => {
         const mat = keep(toMat(cv, { width: 3, height: 2, channels: 1, data: Float64Array.from(matrix) }));
-        return apply(image, (source, target) =>
-          cv.warpAffine(source, target, mat, new cv.Size(width, height), cv.INTER_LINEAR, cv.BORDER_CONSTANT),
-        );
+        cv.warpAffine(source, target, mat, new cv.Size(width, height), cv.INTER_LINEAR, cv.BORDER_CONSTANT);
       }),
     canny: (image, lowThreshold, highThreshold) =>
       apply(image, (source, target) => cv.Canny(source, target, lowThreshold, highThreshold)),

@@ -57,9 +57,10 @@ async function load(): Promise<Library> {
  */
 const largestKept = 300_000_000;
 
-/** Frees what it was given when the work is done, also when the work failed: no garbage collector sees this memory. */
-type Keep = <Item extends { delete(): void }>(item: Item) => Item;
+/** Takes what has to be freed. */
+export type Keep = <Item extends { delete(): void }>(item: Item) => Item;
 
+/** Frees what was kept when the work is done, also when the work failed: no garbage collector sees this memory. */
 export function withMemory<Result>(library: Library, work: (keep: Keep) => Result): Result {
   const kept: { delete(): void }[] = [];
   try {
