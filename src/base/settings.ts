@@ -36,6 +36,8 @@ export interface Settings {
   modelFolders: readonly string[];
   /** Predictions that run at the same time on this machine's device. */
   concurrency: number;
+  /** Bytes that the networks of all engines of this machine take together; by default a share of what it has. */
+  memory: number | undefined;
   /** How often a prediction is started before it fails, when engines or hosts die under it. */
   maxAttempts: number;
   /** Milliseconds after completion until input, output and logs are deleted; `undefined` keeps them. */
@@ -76,6 +78,7 @@ export function readSettings(environment: Environment = process.env): Settings {
     device: oneOf(environment, 'DARKROOM_DEVICE', ['auto', 'cpu', 'webgpu', 'cuda', 'coreml', 'dml']),
     modelFolders: list(environment.DARKROOM_MODELS).map((folder) => resolve(folder)),
     concurrency: count(environment, 'DARKROOM_CONCURRENCY', 1, 0, 64),
+    memory: size(environment, 'DARKROOM_MEMORY'),
     maxAttempts: count(environment, 'DARKROOM_MAX_ATTEMPTS', 3, 1, 100),
     retentionMs: duration(environment, 'DARKROOM_RETENTION'),
     runTimeoutMs: duration(environment, 'DARKROOM_RUN_TIMEOUT') ?? 30 * 60_000,
@@ -103,6 +106,17 @@ export function parseDuration(name: string, value: string): number {
 function duration(environment: Environment, name: string): number | undefined {
   const value = environment[name];
   return value ? parseDuration(name, value) : undefined;
+}
+
+/** `6GiB`, `6GB`, `500MiB` or plain bytes. */
+function size(environment: Environment, name: string): number | undefined {
+  const value = environment[name];
+  if (!value) return undefined;
+  const units: Record<string, number> = { '': 1, MB: 1e6, GB: 1e9, MiB: 2 ** 20, GiB: 2 ** 30 };
+  const [, amount, unit] = /^(\d+(?:\.\d+)?) ?(|MB|GB|MiB|GiB)$/.exec(value) ?? [];
+  const bytes = Math.floor(Number(amount) * (units[unit ?? ''] ?? Number.NaN));
+  if (!(bytes > 0)) throw new SettingsError(`${name} is "${value}"; write a size such as 6GiB, 500MB or plain bytes.`);
+  return bytes;
 }
 
 function count(environment: Environment, name: string, fallback: number, minimum: number, maximum: number): number {

@@ -1,10 +1,11 @@
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readSettings } from '../base/settings.ts';
+import { sizeText } from '../base/size-text.ts';
 import { type Field, isRequired } from '../catalog/fields.ts';
 import { loadModels, slug } from '../catalog/list.ts';
 import type { ModelDefinition } from '../catalog/model.ts';
-import { type FileState, type RepositoryState, repositoryState, sizeText, wayToGet } from '../weights/inventory.ts';
+import { type FileState, type RepositoryState, repositoryState, wayToGet } from '../weights/inventory.ts';
 import { type Command, UsageError } from './command.ts';
 
 const help = `Lists the models of this Darkroom, or everything about one.

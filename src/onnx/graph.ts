@@ -16,6 +16,8 @@ export interface Node {
   /** Names of values; empty where an optional input is left out. */
   inputs: readonly string[];
   output: string;
+  /** What the output takes in memory; nothing where it is the input under another name. */
+  bytes: number;
   attributes: Readonly<Record<string, Attribute>>;
   /** Runs on the CPU whatever the device. */
   onCpu: boolean;
@@ -70,6 +72,16 @@ const weightTypes: Partial<Record<TensorRef['dtype'], Initializer['type']>> = {
   BF16: 'bfloat16',
 };
 
+const elementBytes: Readonly<Record<TensorType, number>> = {
+  float32: 4,
+  float16: 2,
+  int32: 4,
+  int64: 8,
+  uint8: 1,
+  bool: 1,
+};
+const renamings: ReadonlySet<string> = new Set(['Reshape', 'Identity']);
+
 export function createGraph(name: string): Graph {
   const inputs: Value[] = [];
   const outputs: { name: string; value: Value }[] = [];
@@ -95,7 +107,8 @@ export function createGraph(name: string): Graph {
     const output = unique(`${place}/${op}`);
     const { domain = '', attributes = {}, onCpu = false } = options;
     const inputNames = nodeInputs.map((value) => value?.name ?? '');
-    nodes.push({ name: output, op, domain, inputs: inputNames, output, attributes, onCpu, way });
+    const bytes = renamings.has(op) ? 0 : sizeOf(dims) * elementBytes[type];
+    nodes.push({ name: output, op, domain, inputs: inputNames, output, bytes, attributes, onCpu, way });
     return { name: output, type, dims };
   };
 
@@ -126,7 +139,14 @@ export function createGraph(name: string): Graph {
       const value = build('fused');
       const last = build('basic');
       // What follows knows the value by one name.
-      const renaming = { name: last.name, op: 'Identity', domain: '', inputs: [last.name], output: value.name };
+      const renaming = {
+        name: last.name,
+        op: 'Identity',
+        domain: '',
+        inputs: [last.name],
+        output: value.name,
+        bytes: 0,
+      };
       nodes.push({ ...renaming, name: unique(`${value.name}/basic`), attributes: {}, onCpu: false, way: 'basic' });
       return value;
     },

@@ -1,4 +1,5 @@
 import type { TensorType } from '../math/tensor.ts';
+import type { MemoryNeed } from './memory.ts';
 
 /** An input or output of a model. Dimensions are numbers: a graph is built anew for every shape. */
 export interface ValueInfo {
@@ -17,8 +18,11 @@ export interface OnnxModel {
   cpuNodes: readonly string[];
   inputs: readonly ValueInfo[];
   outputs: readonly ValueInfo[];
-  /** Folder that the locations of the external data are relative to: the root of the file system. */
+  memory: MemoryNeed;
+  /** Folder that the locations of the external data are relative to: the root of the file system, or a file's own. */
   externalDataFolder: string;
+  /** Where it was published as a whole, and not built here. */
+  file?: string;
 }
 
 /** A graph's output `name` has this name inside it: in ONNX an input and an output of one name are one value. */

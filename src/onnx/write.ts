@@ -2,6 +2,7 @@ import { parse, relative, sep } from 'node:path';
 import { WeightError } from '../base/errors.ts';
 import type { TensorType } from '../math/tensor.ts';
 import type { Attribute, Graph, Initializer, Node, Way } from './graph.ts';
+import { memoryNeed } from './memory.ts';
 import { type OnnxModel, outputName, type ValueInfo } from './model.ts';
 import {
   attributeFields,
@@ -27,7 +28,7 @@ import {
 
 /** Opset 17 is the first with LayerNormalization; nothing here needs a newer one. */
 const opset = 17;
-const irVersion = 8;
+export const irVersion = 8;
 
 /** Serializes a graph. Weights are named by file and offset and not copied. */
 export function writeModel(graph: Graph): OnnxModel {
@@ -38,6 +39,7 @@ export function writeModel(graph: Graph): OnnxModel {
     cpuNodes: graph.nodes.filter(({ onCpu }) => onCpu).map(({ name }) => name),
     inputs: graph.inputs,
     outputs: outputsOf(graph),
+    memory: memoryNeed(graph),
     externalDataFolder,
   };
 }
@@ -78,14 +80,15 @@ function rootOf(initializers: readonly Initializer[]): string {
   return [...roots][0] ?? '/';
 }
 
-type Encodable = Omit<Node, 'onCpu' | 'way'>;
+type Encodable = Omit<Node, 'bytes' | 'onCpu' | 'way'>;
 
-function renaming(value: string, output: string): Encodable {
+/** The node that gives an output its name; see `outputName`. */
+export function renaming(value: string, output: string): Encodable {
   const name = outputName(output);
   return { name, op: 'Identity', domain: '', inputs: [value], output: name, attributes: {} };
 }
 
-function encodeNode({ name, op, domain, inputs, output, attributes }: Encodable): Encoded[] {
+export function encodeNode({ name, op, domain, inputs, output, attributes }: Encodable): Encoded[] {
   return [
     ...inputs.map((input) => text(nodeFields.input, input)),
     text(nodeFields.output, output),
@@ -133,7 +136,7 @@ function encodeInitializer({ name, type, dims, content }: Initializer, root: str
   ];
 }
 
-function encodeValue(name: string, type: TensorType, dims: readonly number[]): Encoded[] {
+export function encodeValue(name: string, type: TensorType, dims: readonly number[]): Encoded[] {
   const shape = dims.map((dim) => message(typeFields.dim, [integer(typeFields.dimValue, dim)]));
   return [
     text(valueFields.name, name),

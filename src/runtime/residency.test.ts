@@ -1,9 +1,17 @@
-import { expect, test } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { float32 } from '../math/tensor.ts';
 import { createGraph } from '../onnx/graph.ts';
-import { scale } from '../onnx/ops.ts';
+import { add, scale, slice } from '../onnx/ops.ts';
+import { product } from '../onnx/products.ts';
 import { writeModel } from '../onnx/write.ts';
+import { openWeights } from '../weights/scope.ts';
+import { writeSafetensors } from '../weights/write-safetensors.ts';
 import { createResidency, type Network, type ResidencyEvent } from './residency.ts';
+import type { Session } from './session.ts';
 
 /** Multiplies a number by `factor`. */
 function times(factor: number): Network & { built: number } {
@@ -83,4 +91,125 @@ test('closing waits for the work under way, and then nothing can be used', async
   finish();
   await Promise.all([work, closing]);
   expect(events).toEqual(['loaded times 2', 'released times 2']);
+});
+
+describe('with a budget', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'residency-'));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  /** Adds a file of `size` numbers, all alike: takes 4 bytes of weights and twice 4 to work in for each. */
+  async function adding(value: number, size = 1000): Promise<Network> {
+    const file = join(folder, `${value}.safetensors`);
+    const bytes = new Uint8Array(new Float32Array(size).fill(value).buffer);
+    await writeSafetensors(file, new Map([['term', { dtype: 'F32', shape: [size], bytes }]]));
+    return {
+      key: `add ${value}`,
+      async build() {
+        const g = createGraph('add');
+        const term = g.weight((await openWeights([file])).tensor('term', [size]));
+        g.output('y', add(g, term, g.input('x', 'float32', [1])));
+        return writeModel(g);
+      },
+    };
+  }
+
+  function budgeted(budget: number) {
+    const events: string[] = [];
+    const onEvent = ({ type, key, memory }: ResidencyEvent): void => {
+      events.push(`${type} ${key}, ${memory.weights}`);
+    };
+    return { ...createResidency({ device: 'cpu', budget, onEvent }), events };
+  }
+
+  const first = async (session: Session): Promise<number> => {
+    const { y } = await session.run({ x: float32([1], new Float32Array([7])) });
+    return y!.data[0] as number;
+  };
+
+  test('what was used longest ago goes before the next is loaded, and comes back when it is wanted', async () => {
+    const { use, close, events } = budgeted(30_000);
+    const [one, two, three] = [await adding(1), await adding(2), await adding(3)];
+    expect([await use(one, first), await use(two, first), await use(one, first)]).toEqual([8, 9, 8]);
+    expect(events.splice(0)).toEqual(['loaded add 1, 4000', 'loaded add 2, 4000']);
+    const own: string[] = [];
+    expect(await use(three, first, ({ type, key }) => own.push(`${type} ${key}`))).toBe(10);
+    expect(events.splice(0)).toEqual(['released add 2, 4000', 'loaded add 3, 4000']);
+    expect(own).toEqual(['released add 2', 'loaded add 3']);
+    expect([await use(two, first), await use(three, first)]).toEqual([9, 10]);
+    expect(events.splice(0)).toEqual(['released add 1, 4000', 'loaded add 2, 4000']);
+    await close();
+    expect(events).toEqual(['released add 2, 4000', 'released add 3, 4000']);
+  });
+
+  test('one network alone is loaded whatever it takes, and those in use stay', async () => {
+    const { use, close, events } = budgeted(30_000);
+    const [one, two, large] = [await adding(1), await adding(2), await adding(4, 50_000)];
+    await use(two, first);
+    await use(one, async (session) => {
+      expect(await use(large, first)).toBe(11);
+      expect(await first(session)).toBe(8);
+    });
+    expect(events).toEqual([
+      'loaded add 2, 4000',
+      'loaded add 1, 4000',
+      'released add 2, 4000',
+      'loaded add 4, 200000',
+    ]);
+    await close();
+  });
+
+  test('where memory ends all the same, idle networks go and the work is tried again', async () => {
+    const { use, close, events } = budgeted(Number.POSITIVE_INFINITY);
+    const side = 2 ** 23;
+    const endless: Network = {
+      key: 'endless',
+      async build() {
+        const g = createGraph('endless');
+        const column = g.input('column', 'float32', [side, 1]);
+        g.output('y', slice(g, product(g, column, g.input('row', 'float32', [1, side])), 0, 0, 1));
+        return writeModel(g);
+      },
+    };
+    await use(await adding(1), first);
+    const values = new Float32Array(side);
+    const work = (session: Session) =>
+      session.run({ column: float32([side, 1], values), row: float32([1, side], values) });
+    await expect(use(endless, work)).rejects.toThrow(/allocate/);
+    expect(events).toEqual(['loaded add 1, 4000', 'loaded endless, 0', 'released add 1, 4000']);
+    await close();
+  });
+
+  test.runIf(process.platform === 'linux')('a released network leaves no private memory behind', async () => {
+    const privateBytes = (): number =>
+      1024 * Number(/RssAnon:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]);
+    const size = 2 ** 24;
+    const wide: Network = {
+      key: 'wide',
+      async build() {
+        const g = createGraph('wide');
+        let x = g.input('x', 'float32', [size]);
+        for (let step = 0; step < 6; step++) x = scale(g, add(g, x, x), 0.5);
+        g.output('y', slice(g, x, 0, 0, 1));
+        return writeModel(g);
+      },
+    };
+    const { use, close } = budgeted(Number.POSITIVE_INFINITY);
+    const x = float32([size], new Float32Array(size).fill(3));
+    const before = privateBytes();
+    const work = async (session: Session) => {
+      await session.run({ x });
+      const once = privateBytes() - before;
+      await session.run({ x });
+      return [once, privateBytes() - before] as const;
+    };
+    const [once, twice] = await use(wide, work);
+    // Two values of 64 MiB live at a time.
+    expect(once).toBeGreaterThan(100 * 2 ** 20);
+    expect(twice).toBeLessThan(1.25 * once);
+    await close();
+    expect(privateBytes() - before).toBeLessThan(0.25 * once);
+  });
 });

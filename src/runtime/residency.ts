@@ -1,4 +1,6 @@
+import { RuntimeFailure } from '../base/errors.ts';
 import type { Settings } from '../base/settings.ts';
+import type { MemoryNeed } from '../onnx/memory.ts';
 import type { Network } from '../onnx/model.ts';
 import { type OpenSession, openSession, type Session } from './session.ts';
 
@@ -6,8 +8,17 @@ export type { Network };
 
 /** The only way to a loaded network: what is loaded is used inside a function and can be let go afterwards. */
 export interface Residency {
-  /** Loads the network unless it is loaded, and keeps it loaded while `work` runs. */
-  use<Result>(network: Network, work: (session: Session) => Promise<Result>): Promise<Result>;
+  /**
+   * Loads the network unless it is loaded, and keeps it loaded while `work` runs. Others are released before, those that
+   * nobody uses and that were used longest ago, when it would not fit beside them.
+   *
+   * @param onEvent hears what this use loads and releases
+   */
+  use<Result>(
+    network: Network,
+    work: (session: Session) => Promise<Result>,
+    onEvent?: (event: ResidencyEvent) => void,
+  ): Promise<Result>;
   /** Releases everything, once the work under way is done. */
   close(): Promise<void>;
 }
@@ -15,62 +26,117 @@ export interface Residency {
 export interface ResidencyEvent {
   type: 'loaded' | 'released';
   key: string;
+  memory: MemoryNeed;
   /** Building and opening, or releasing. */
   milliseconds: number;
 }
 
+type Listener = (event: ResidencyEvent) => void;
+
 export interface ResidencyOptions {
   device: Settings['device'];
+  /** Bytes that loaded networks take together. One network alone is loaded whatever it takes. */
+  budget?: number;
   /** Networks kept loaded while nobody uses them; the least recently used goes first. */
   idleLimit?: number;
-  onEvent?: (event: ResidencyEvent) => void;
+  /** Hears everything that is loaded and released. */
+  onEvent?: Listener;
 }
 
 interface Resident {
   key: string;
   session: Promise<OpenSession>;
   users: number;
+  /** Known once the graph is built. */
+  memory: MemoryNeed;
 }
 
-export function createResidency({ device, idleLimit = 4, onEvent }: ResidencyOptions): Residency {
+/** More than any model here takes turns with. */
+const usualIdleLimit = 8;
+
+export function createResidency({
+  device,
+  budget = Number.POSITIVE_INFINITY,
+  idleLimit = usualIdleLimit,
+  onEvent = () => {},
+}: ResidencyOptions): Residency {
   /** In the order of last use. */
   const residents = new Map<string, Resident>();
   const underway = new Set<Promise<unknown>>();
   let closed = false;
 
-  function load(network: Network): Resident {
-    const resident: Resident = { key: network.key, users: 0, session: open(network) };
+  function load(network: Network, tell: Listener): Resident {
+    const resident: Resident = {
+      key: network.key,
+      users: 0,
+      memory: { weights: 0, working: 0 },
+      // Not before the caller counts as its user.
+      session: Promise.resolve().then(() => open(network, resident, tell)),
+    };
     resident.session.catch(() => {
       if (residents.get(network.key) === resident) residents.delete(network.key);
     });
     return resident;
   }
 
-  async function open(network: Network): Promise<OpenSession> {
+  async function open(network: Network, resident: Resident, tell: Listener): Promise<OpenSession> {
     const started = performance.now();
-    const session = await openSession(await network.build(), device);
-    onEvent?.({ type: 'loaded', key: network.key, milliseconds: performance.now() - started });
+    const model = await network.build();
+    const built = performance.now();
+    resident.memory = model.memory;
+    await makeRoom(tell);
+    const opening = performance.now();
+    const session = await withRoom(() => openSession(model, device), tell);
+    const milliseconds = built - started + (performance.now() - opening);
+    tell({ type: 'loaded', key: network.key, memory: model.memory, milliseconds });
     return session;
   }
 
-  async function release(resident: Resident): Promise<void> {
-    residents.delete(resident.key);
+  /** The budget is an estimate, and of a device's own memory a guess: where that is full all the same, idle networks go. */
+  async function withRoom<Result>(attempt: () => Promise<Result>, tell: Listener): Promise<Result> {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isOutOfMemory(error) || idle().length === 0) throw error;
+      await releaseBeyond(0, tell);
+      return await attempt();
+    }
+  }
+
+  async function release(resident: Resident, tell: Listener): Promise<void> {
+    // Somebody may have come for it, or released it, while the one before it went.
+    if (resident.users > 0 || !residents.delete(resident.key)) return;
     const started = performance.now();
     await (await resident.session).close();
-    onEvent?.({ type: 'released', key: resident.key, milliseconds: performance.now() - started });
+    const milliseconds = performance.now() - started;
+    tell({ type: 'released', key: resident.key, memory: resident.memory, milliseconds });
   }
 
-  async function releaseBeyond(limit: number): Promise<void> {
-    const idle = [...residents.values()].filter((resident) => resident.users === 0);
-    for (const resident of idle.slice(0, Math.max(0, idle.length - limit))) await release(resident);
+  const idle = (): Resident[] => [...residents.values()].filter(({ users }) => users === 0);
+
+  async function makeRoom(tell: Listener): Promise<void> {
+    for (const resident of idle()) {
+      if (bytesOf([...residents.values()]) <= budget) return;
+      await release(resident, tell);
+    }
   }
 
-  async function useNow<Result>(network: Network, work: (session: Session) => Promise<Result>): Promise<Result> {
-    const resident = residents.get(network.key) ?? load(network);
+  async function releaseBeyond(limit: number, tell: Listener): Promise<void> {
+    const resting = idle();
+    for (const resident of resting.slice(0, Math.max(0, resting.length - limit))) await release(resident, tell);
+  }
+
+  async function useNow<Result>(
+    network: Network,
+    work: (session: Session) => Promise<Result>,
+    tell: Listener,
+  ): Promise<Result> {
+    const resident = residents.get(network.key) ?? load(network, tell);
     residents.set(network.key, resident);
     resident.users++;
     try {
-      return await work(await resident.session);
+      const session = await resident.session;
+      return await work({ ...session, run: (feeds) => withRoom(() => session.run(feeds), tell) });
     } finally {
       resident.users--;
       // To the end of the order, unless it could not be loaded.
@@ -78,14 +144,17 @@ export function createResidency({ device, idleLimit = 4, onEvent }: ResidencyOpt
         residents.delete(network.key);
         residents.set(network.key, resident);
       }
-      await releaseBeyond(closed ? 0 : idleLimit);
+      await releaseBeyond(closed ? 0 : idleLimit, tell);
     }
   }
 
   return {
-    async use(network, work) {
+    async use(network, work, onOwnEvent = () => {}) {
       if (closed) throw new Error('This residency is closed.');
-      const use = useNow(network, work);
+      const use = useNow(network, work, (event) => {
+        onEvent(event);
+        onOwnEvent(event);
+      });
       underway.add(use);
       try {
         return await use;
@@ -96,7 +165,18 @@ export function createResidency({ device, idleLimit = 4, onEvent }: ResidencyOpt
     async close() {
       closed = true;
       await Promise.allSettled(underway);
-      await releaseBeyond(0);
+      await releaseBeyond(0, onEvent);
     },
   };
+}
+
+/** The arena takes memory in steps that double: on two networks 1.7 and 2.5 times what their values take. */
+const arenaFactor = 2;
+
+function bytesOf(residents: readonly Pick<Resident, 'memory'>[]): number {
+  return residents.reduce((sum, { memory }) => sum + memory.weights + arenaFactor * memory.working, 0);
+}
+
+function isOutOfMemory(error: unknown): boolean {
+  return error instanceof RuntimeFailure && /alloc|out of memory/i.test(error.message);
 }

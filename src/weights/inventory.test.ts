@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { repositoryState, sizeText, wayToGet } from './inventory.ts';
+import { repositoryState, wayToGet } from './inventory.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -50,10 +50,3 @@ test('the folder that has most of it counts, and variants with their own size', 
   ]);
   expect(wayToGet(whole)).toBeUndefined();
 });
-
-test.each([
-  [3_438_167_540, '3.4 GB'],
-  [29_444_406, '29 MB'],
-  [6_341_481, '6.3 MB'],
-  [743, '0.7 kB'],
-])('%i bytes are %s', (bytes, text) => expect(sizeText(bytes)).toBe(text));

@@ -53,12 +53,6 @@ export function wayToGet(state: RepositoryState): string | undefined {
   return ['hf download', repository, ...missing, ...(revision ? ['--revision', revision] : [])].join(' ');
 }
 
-/** `3.4 GB`, as download pages count. */
-export function sizeText(bytes: number): string {
-  const [unit, name] = bytes >= 1e9 ? [1e9, 'GB'] : bytes >= 1e6 ? [1e6, 'MB'] : [1e3, 'kB'];
-  return `${(bytes / unit).toFixed(bytes >= 10 * unit ? 0 : 1)} ${name}`;
-}
-
 async function fileState(folder: string, file: WeightFile): Promise<FileState> {
   const path = await presentFile(join(folder, file.path));
   return path === undefined ? file : { ...file, found: { path, bytes: (await stat(path)).size } };

@@ -1,7 +1,8 @@
 import { WeightError } from '../base/errors.ts';
 import type { Settings } from '../base/settings.ts';
+import { sizeText } from '../base/size-text.ts';
 import type { LocatedWeights, WeightRepository } from '../catalog/model.ts';
-import { missingFiles, type RepositoryState, repositoryState, sizeText, wayToGet } from './inventory.ts';
+import { missingFiles, type RepositoryState, repositoryState, wayToGet } from './inventory.ts';
 import { miniFolder } from './mini.ts';
 
 type WeightSettings = Pick<Settings, 'weights' | 'weightLicences' | 'weightsPath' | 'hfHome' | 'home'>;

@@ -12,6 +12,7 @@ import { weightFiles } from '../weights/inventory.ts';
 import { locateWeights } from '../weights/locate.ts';
 import { progressLine } from './progress-line.ts';
 import { type EngineMessage, type HostMessage, longestLogText } from './protocol.ts';
+import { residencyLine } from './residency-line.ts';
 
 export interface Engine {
   settings: Settings;
@@ -54,7 +55,10 @@ function contextOf(id: string, engine: Engine): PredictContext {
       log(progressLine(current, total, (now - (firstStepAt ?? now)) / 1000));
     },
     signal: engine.signal,
-    residency: engine.residency,
+    residency: {
+      ...engine.residency,
+      use: (network, work) => engine.residency.use(network, work, (event) => log(residencyLine(event))),
+    },
     licences: engine.settings.weightLicences,
     async locate(repositories) {
       const located = await locateWeights(repositories, engine.settings);
