@@ -9,25 +9,29 @@ import { anyShape, miniUnet } from './mini-stable-diffusion.ts';
 import { originalName } from './original-layout.ts';
 import { inventWeights } from './random-weights.ts';
 
-/** As the base's, whose options are read for it, but without attention at the full size: that takes the most time. */
+/**
+ * As the base's, whose options are read for it, but with half the layers and channels, and without attention among pixels
+ * at the two largest sizes: there are sixteen pictures to be made.
+ */
 const levels: readonly UnetLevel[] = [
+  { channels: 8, heads: 1, depth: null },
   { channels: 16, heads: 1, depth: null },
-  { channels: 32, heads: 1, depth: 1 },
-  { channels: 64, heads: 2, depth: 1 },
-  { channels: 64, heads: 2, depth: null },
+  { channels: 32, heads: 2, depth: 1 },
+  { channels: 32, heads: 2, depth: null },
 ];
-const unet: UnetConfig = { ...miniUnet.config, ...mirrored(levels, 2) };
+const layers = 1;
+const unet: UnetConfig = { ...miniUnet.config, ...mirrored(levels, layers) };
 const vaeDecoder: VaeDecoderConfig = {
   pictureChannels: 3,
   latentChannels: 4,
   levels: [32, 32, 16, 8],
-  layers: 3,
+  layers: 2,
   norm: { groups: 8, epsilon: 1e-6 },
 };
 
 const personalisedUnet: MiniNetwork = {
   config: unet,
-  rename: originalName('unet'),
+  rename: originalName('unet', layers),
   build: (weights) => {
     unetModel({ config: unet, weights }, anyShape);
   },
