@@ -13,6 +13,9 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+/** Several programs one after the other, each with a database to open. */
+const timeout = 180_000;
+
 const serving = { PORT: '0', DARKROOM_CONCURRENCY: '0', DARKROOM_LOG_LEVEL: 'debug' };
 
 async function statusWith(server: Program, token?: string): Promise<number> {
@@ -20,7 +23,7 @@ async function statusWith(server: Program, token?: string): Promise<number> {
   return (await fetch(`${server.origin}/v1/predictions`, { headers })).status;
 }
 
-test.each(databaseKinds())('create, list and revoke beside a running server on %s', async (kind) => {
+test.each(databaseKinds())('create, list and revoke beside a running server on %s', { timeout }, async (kind) => {
   const place = await makePlace(kind);
   const env = { DARKROOM_HOME: place.home, DATABASE_URL: place.databaseUrl ?? '' };
   const server = await startProgram('serve', { ...serving, ...env });
@@ -65,7 +68,9 @@ test.each(databaseKinds())('create, list and revoke beside a running server on %
   await place.remove();
 });
 
-test('a server that other machines reach makes the first token, prints it once, and asks for it', async () => {
+test('a server that other machines reach makes the first token, prints it once, and asks for it', {
+  timeout,
+}, async () => {
   const env = { ...serving, DARKROOM_HOME: join(folder, 'reached'), HOST: '0.0.0.0' };
   const first = await startProgram('serve', env);
   const token = /drk_[0-9a-f]{40}/.exec(first.output())![0];
@@ -85,7 +90,7 @@ test('a server that other machines reach makes the first token, prints it once, 
   expect(await second.end()).toBe(0);
 });
 
-test('the embedded database is used where no server runs, and where one was killed', async () => {
+test('the embedded database is used where no server runs, and where one was killed', { timeout }, async () => {
   const home = join(folder, 'killed');
   const server = await startProgram('serve', { ...serving, DARKROOM_HOME: home });
   const { key } = JSON.parse(readFileSync(join(home, 'server.json'), 'utf8'));
