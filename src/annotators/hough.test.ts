@@ -28,7 +28,10 @@ let residency: Residency;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'darkroom-hough-'));
-  await cp(join(fixtures, 'networks/mlsd/weights.safetensors'), join(folder, hough.weights[0]!.files[0] as string));
+  await cp(
+    join(fixtures, 'networks/mlsd/weights.safetensors'),
+    join(folder, 'annotator/ckpts/mlsd_large_512_fp32.pth'),
+  );
   residency = createResidency({ device: 'cpu' });
 });
 

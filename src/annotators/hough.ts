@@ -12,7 +12,10 @@ import { fromGrey } from './grey.ts';
 import { findLineSegments, type LineSegment } from './line-segments.ts';
 import { mlsdNetwork } from './mlsd.ts';
 
-const file = 'annotator/ckpts/mlsd_large_512_fp32.pth';
+const file = {
+  path: 'annotator/ckpts/mlsd_large_512_fp32.pth',
+  sha256: '5696f168eb2c30d4374bbfd45436f7415bb4d88da29bea97eea0101520fba082',
+};
 
 export const hough: Annotator = {
   weights: [
@@ -23,7 +26,7 @@ export const hough: Annotator = {
   async annotate(photograph, { folders, residency }) {
     const picture = await resizeForDetection(photograph, 512);
     const [folder] = folders as [string];
-    const { maps } = await residency.use(mlsdNetwork(join(folder, file), picture), (session) =>
+    const { maps } = await residency.use(mlsdNetwork(join(folder, file.path), picture), (session) =>
       session.run({ image: networkInput(picture) }),
     );
     return drawLines(picture, findLineSegments(maps as Tensor<'float32'>));

@@ -27,7 +27,7 @@ let residency: Residency;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'darkroom-seg-'));
-  await cp(join(fixtures, 'networks/upernet/weights.safetensors'), join(folder, seg.weights[0]!.files[0] as string));
+  await cp(join(fixtures, 'networks/upernet/weights.safetensors'), join(folder, 'pytorch_model.bin'));
   residency = createResidency({ device: 'cpu' });
 });
 

@@ -11,7 +11,10 @@ import type { Annotator } from './annotator.ts';
 import { labelPixels } from './label-map.ts';
 import { upernetNetwork } from './upernet.ts';
 
-const file = 'pytorch_model.bin';
+const file = {
+  path: 'pytorch_model.bin',
+  sha256: '76c163aa531ab7edfb3a77bbcc039e340645aa0ffe2b0ffcfc68755f550c76ea',
+};
 
 /** What the network sees, whatever the photograph's proportions. */
 const input = { width: 512, height: 512 };
@@ -26,7 +29,7 @@ export const seg: Annotator = {
   async annotate(photograph, { folders, residency }) {
     const [folder] = folders as [string];
     const picture = resize(photograph, input.width, input.height, bilinear);
-    const { logits } = await residency.use(upernetNetwork(join(folder, file), input), (session) =>
+    const { logits } = await residency.use(upernetNetwork(join(folder, file.path), input), (session) =>
       session.run({ pixel_values: networkInput(picture) }),
     );
     return inColours(labelPixels(logits as Tensor<'float32'>, input, photograph), photograph);
