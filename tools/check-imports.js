@@ -11,7 +11,7 @@ const root = resolve(import.meta.dirname, '../src');
 const walls = {
   base: ['pino', 'sharp', '@techstark/opencv-js', 'h264-mp4-encoder'],
   math: ['base'],
-  weights: ['base', 'math', 'type:catalog', 'onnx', 'networks'],
+  weights: ['base', 'math', 'type:catalog', 'onnx', 'networks', 'annotators'],
   onnx: ['type:weights', 'base', 'math'],
   networks: ['onnx', 'weights', 'math', 'base'],
   runtime: ['type:onnx', 'onnx', 'math', 'base', 'onnxruntime-node'],

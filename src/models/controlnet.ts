@@ -6,12 +6,20 @@
  */
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
+import type { Annotator } from '../annotators/annotator.ts';
 import { canny } from '../annotators/canny.ts';
-import { InputError } from '../base/errors.ts';
+import { depth } from '../annotators/depth.ts';
+import { dwpose } from '../annotators/dwpose.ts';
+import { freeHed, hed } from '../annotators/hed.ts';
+import { hough } from '../annotators/hough.ts';
+import { normal } from '../annotators/normal.ts';
+import { pose } from '../annotators/pose.ts';
+import { freeScribble, scribble } from '../annotators/scribble.ts';
+import { seg } from '../annotators/seg.ts';
 import { encodePng, type RgbImage, readImage } from '../base/image.ts';
 import { lanczos, resize } from '../base/resize.ts';
-import { choice, type InputOf, image, integer, number, text, toggle } from '../catalog/fields.ts';
-import { defineModel, type OutputFile } from '../catalog/model.ts';
+import { choice, image, integer, number, text, toggle } from '../catalog/fields.ts';
+import { defineModel, type OutputFile, type PredictContext, type WeightRepository } from '../catalog/model.ts';
 import { alphasCumprod, stableDiffusionNoise, trainingSigmas } from '../math/noise-schedule.ts';
 import { cudaNormals } from '../math/random.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
@@ -42,14 +50,43 @@ const stableDiffusion = {
   commercialUse: true,
 };
 
-const controlNets = {
-  canny: {
-    repository: 'lllyasviel/sd-controlnet-canny',
+/** Of ControlNet 1.0; the mirrors are where the original had them from. */
+function controlNet(structure: string, ...mirrors: string[]): WeightRepository {
+  return {
+    repository: `lllyasviel/sd-controlnet-${structure}`,
+    mirrors,
     files: ['config.json', 'diffusion_pytorch_model.safetensors'],
     licence: 'OpenRAIL',
     commercialUse: true,
+  };
+}
+
+interface Structure {
+  controlNet: WeightRepository;
+  /** Canny has none: it has no weights, and thresholds that the input sets. */
+  annotator?: Annotator;
+  /** Draws the same where the annotator's weights may not be used. */
+  free?: Annotator;
+}
+
+const structures = {
+  canny: { controlNet: controlNet('canny') },
+  depth: { annotator: depth, controlNet: controlNet('depth', 'fusing/stable-diffusion-v1-5-controlnet-depth') },
+  hed: { annotator: hed, free: freeHed, controlNet: controlNet('hed', 'fusing/stable-diffusion-v1-5-controlnet-hed') },
+  hough: { annotator: hough, controlNet: controlNet('mlsd', 'fusing/stable-diffusion-v1-5-controlnet-mlsd') },
+  normal: { annotator: normal, controlNet: controlNet('normal', 'fusing/stable-diffusion-v1-5-controlnet-normal') },
+  pose: {
+    annotator: pose,
+    free: dwpose,
+    controlNet: controlNet('openpose', 'fusing/stable-diffusion-v1-5-controlnet-openpose'),
   },
-};
+  scribble: {
+    annotator: scribble,
+    free: freeScribble,
+    controlNet: controlNet('scribble', 'fusing/stable-diffusion-v1-5-controlnet-scribble'),
+  },
+  seg: { annotator: seg, controlNet: controlNet('seg', 'fusing/stable-diffusion-v1-5-controlnet-seg') },
+} satisfies Record<string, Structure>;
 
 /** The base's scheduler_config.json, which the original makes its schedulers from. */
 const baseSchedule = {
@@ -87,7 +124,7 @@ const vaeScalingFactor = 0.18215;
 const inputs = {
   image: image({ description: 'Input image' }),
   prompt: text({ description: 'Prompt for the model' }),
-  structure: choice(['canny', 'depth', 'hed', 'hough', 'normal', 'pose', 'scribble', 'seg'], {
+  structure: choice(Object.keys(structures) as (keyof typeof structures)[], {
     description: 'Controlnet structure to condition on',
   }),
   num_outputs: integer({
@@ -106,7 +143,7 @@ const inputs = {
   }),
   steps: integer({ description: 'Steps', default: 20 }),
   scale: number({ description: 'Scale for classifier-free guidance', default: 9, minimum: 0.1, maximum: 30 }),
-  seed: integer({ description: 'Seed', optional: true }),
+  seed: integer({ description: 'Seed', optional: true, wide: true }),
   eta: number({
     description:
       'Controls the amount of noise that is added to the input data during the denoising diffusion process. ' +
@@ -145,22 +182,28 @@ export default defineModel({
   description: 'Control diffusion models',
   inputs,
   output: 'file-list',
-  weights: [stableDiffusion, ...Object.values(controlNets)],
+  weights: [stableDiffusion, ...eachOnce(Object.values(structures).flatMap(weightsOf))],
 
-  async *predict(input, { log, step, signal, residency, locate }) {
-    refuseMissingStructure(input);
+  async *predict(input, context) {
+    const { log, step, signal, residency, locate } = context;
     const [schedulerClass, schedule] = schedulers[input.scheduler];
     const sampler = samplerFromConfig(schedulerClass, schedule, { steps: input.steps, eta: input.eta });
-    const seed = input.seed ?? randomInt(65_536);
+    const seed = input.seed === undefined ? randomInt(65_536) : BigInt(input.seed);
+    const normals = cudaNormals(seed);
     log(`Using seed: ${seed}`);
 
-    const structure = await annotate(await readImage(input.image), input);
+    const photograph = await readImage(input.image);
+    const { controlNet, ...annotators } = structures[input.structure];
+    const annotator = chooseAnnotator(annotators, context);
+    const { folders } = await locate([stableDiffusion, controlNet, ...(annotator?.weights ?? [])]);
+    const [base, controlFolder, ...ofAnnotator] = folders as [string, string, ...string[]];
+    const structure = annotator
+      ? await annotator.annotate(photograph, { folders: ofAnnotator, residency })
+      : await canny(photograph, input.low_threshold, input.high_threshold);
     const { width, height } = controlSize(structure, input.image_resolution);
     const control = pictureToTensor(resize(structure, width, height, lanczos));
     if (input.return_reference_image) yield await png('reference.png', structure);
 
-    const { folders } = await locate([stableDiffusion, controlNets.canny]);
-    const [base, controlNet] = folders as [string, string];
     const pictures = input.num_outputs;
     const guided = input.scale > 1;
     const prompts = guided ? [input.negative_prompt, input.prompt] : [input.prompt];
@@ -168,12 +211,11 @@ export default defineModel({
 
     const batch = prompts.length * pictures;
     const latentSize = { width: width / 8, height: height / 8 };
-    const normals = cudaNormals(seed);
     const initialNoise = startsAtLastSigma.includes(input.scheduler) ? lastSigma : sampler.initialNoise;
     const unet = unetNetwork(
       join(base, 'unet'),
       { batch, ...latentSize, textLength: states.dims[1]! },
-      { controlnets: [{ folder: controlNet, conditionBatch: 1 }] },
+      { controlnets: [{ folder: controlFolder, conditionBatch: 1 }] },
     );
     const drawLatents = () => normals.normal(pictures * 4 * latentSize.height * latentSize.width);
     const latents = await residency.use(unet, (session) =>
@@ -206,21 +248,24 @@ export default defineModel({
   },
 });
 
-type Input = InputOf<typeof inputs>;
-
-/** Structures that Darkroom does not have yet are refused before any work is done. */
-function refuseMissingStructure(input: Input): void {
-  if (input.structure !== 'canny') {
-    throw new InputError(
-      `The structure "${input.structure}" is not available yet; "canny" is. Send structure: "canny".`,
-      'structure',
-    );
-  }
+function weightsOf({ controlNet, annotator, free }: Structure): WeightRepository[] {
+  return [controlNet, ...(annotator?.weights ?? []), ...(free?.weights ?? [])];
 }
 
-/** The structure of the photograph as a picture of the photograph's size. */
-function annotate(photograph: RgbImage, input: Input): Promise<RgbImage> {
-  return canny(photograph, input.low_threshold, input.high_threshold);
+/** Two structures may be drawn by the same network. */
+function eachOnce(weights: readonly WeightRepository[]): WeightRepository[] {
+  return [...new Map(weights.map((entry) => [JSON.stringify(entry), entry])).values()];
+}
+
+/** The original's annotator, unless its weights may not be used here and there are others. */
+function chooseAnnotator(
+  { annotator, free }: Omit<Structure, 'controlNet'>,
+  { licences, log }: PredictContext,
+): Annotator | undefined {
+  if (!free || licences === 'all') return annotator;
+  const [{ repository, licence }] = free.weights as [WeightRepository];
+  log(`Structure: drawn by ${repository} (${licence}), which may be used commercially, and not as the original does.`);
+  return free;
 }
 
 async function png(name: string, picture: RgbImage): Promise<OutputFile> {

@@ -45,12 +45,14 @@ export function jsonFile(path: string, content: Readonly<Record<string, unknown>
   return {
     path,
     recipe: content,
-    async write(destination) {
-      const temporary = `${destination}.${randomUUID()}.part`;
-      await writeFile(temporary, `${JSON.stringify(content, null, 2)}\n`);
-      await rename(temporary, destination);
-    },
+    write: (destination) => writeWhole(destination, `${JSON.stringify(content, null, 2)}\n`),
   };
+}
+
+export async function writeWhole(destination: string, content: string | Uint8Array): Promise<void> {
+  const temporary = `${destination}.${randomUUID()}.part`;
+  await writeFile(temporary, content);
+  await rename(temporary, destination);
 }
 
 /**
