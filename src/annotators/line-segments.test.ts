@@ -60,3 +60,10 @@ test('maps of fewer pixels than the limit', () => {
   maps.data[4 * 6] = -1.5;
   expect(findLineSegments(maps)).toEqual([{ from: { x: 0, y: 0 }, to: { x: 0, y: -3 } }]);
 });
+
+test.each([1e10, Number.NEGATIVE_INFINITY, Number.NaN])('ends at %d are left out', (offset) => {
+  const maps = float32([1, 5, 2, 3]);
+  maps.data.fill(-20, 1, 6);
+  maps.data[4 * 6] = offset;
+  expect(findLineSegments(maps)).toEqual([]);
+});

@@ -32,12 +32,16 @@ export function findLineSegments({ dims, data }: Tensor<'float32'>): LineSegment
     const [startX, startY, endX, endY] = [1, 2, 3, 4].map((channel) => data[channel * size + index]!) as Four<number>;
     const length = distance(startX - endX, startY - endY);
     if (!(scores[index]! > scoreThreshold && length > lengthThreshold)) continue;
-    segments.push({
-      from: { x: 2 * (x + startX), y: 2 * (y + startY) },
-      to: { x: 2 * (x + endX), y: 2 * (y + endY) },
-    });
+    const from = { x: 2 * (x + startX), y: 2 * (y + startY) };
+    const to = { x: 2 * (x + endX), y: 2 * (y + endY) };
+    if (isNear(from) && isNear(to)) segments.push({ from, to });
   }
   return segments;
+}
+
+/** Whether it can be drawn: of damaged weights, ends may lie anywhere. */
+function isNear({ x, y }: Point): boolean {
+  return Math.max(Math.abs(x), Math.abs(y)) < 2 ** 31;
 }
 
 type Four<Item> = [Item, Item, Item, Item];
