@@ -1,4 +1,3 @@
-import { SettingsError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import { createDirectory, type Directory, keepAccounts, localAccount } from './directory.ts';
@@ -17,11 +16,8 @@ export interface Accounts extends Directory, Tokens, Secrets, Gate {
 /** Says to other processes on the database that tokens have changed. */
 const tokensChanged = 'darkroom_tokens';
 
-/** @throws SettingsError when the settings contradict each other */
+/** Writes the accounts that settings bring with them. */
 export async function openAccounts(database: Database, settings: GateSettings, log: Logger): Promise<Accounts> {
-  if (settings.auth === 'none' && settings.apiTokens.length > 0) {
-    throw new SettingsError('DARKROOM_AUTH is none, but DARKROOM_API_TOKENS names tokens. Leave one of them out.');
-  }
   const configured = settings.apiTokens.map(accountOfConfigured);
   await keepAccounts(database, [
     { id: localAccount, username: localAccount },

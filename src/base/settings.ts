@@ -59,6 +59,9 @@ export interface Settings {
 type Environment = Record<string, string | undefined>;
 
 export function readSettings(environment: Environment = process.env): Settings {
+  if (environment.DARKROOM_AUTH === 'none' && list(environment.DARKROOM_API_TOKENS).length > 0) {
+    throw new SettingsError('DARKROOM_AUTH is none, but DARKROOM_API_TOKENS names tokens. Leave one of them out.');
+  }
   const home = resolve(environment.DARKROOM_HOME || join(homedir(), '.darkroom'));
   return {
     host: environment.HOST || '127.0.0.1',

@@ -19,7 +19,7 @@ const timeout = 180_000;
 const serving = { PORT: '0', DARKROOM_CONCURRENCY: '0', DARKROOM_LOG_LEVEL: 'debug' };
 
 async function statusWith(server: Program, token?: string): Promise<number> {
-  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
   return (await fetch(`${server.origin}/v1/predictions`, { headers })).status;
 }
 
