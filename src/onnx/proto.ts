@@ -1,6 +1,6 @@
 /**
- * The protobuf encoding, writing only, and the field numbers of the ONNX messages that graphs here consist of
- * (onnx/onnx, onnx/onnx.proto3). Reading is left to ONNX Runtime.
+ * Writing of the protobuf encoding, and the field numbers of the ONNX messages that graphs here consist of (onnx/onnx,
+ * onnx/onnx.proto3). `proto-reader.ts` reads it.
  */
 
 /** A message, or one field of it: fields are messages laid end to end. */
@@ -62,11 +62,24 @@ function key(field: number, wireType: number): number {
   return (field << 3) | wireType;
 }
 
-export const modelFields = { irVersion: 1, producerName: 2, graph: 7, opsetImport: 8 } as const;
+export const modelFields = { irVersion: 1, producerName: 2, graph: 7, opsetImport: 8, functions: 25 } as const;
 export const opsetFields = { domain: 1, version: 2 } as const;
-export const graphFields = { node: 1, name: 2, initializer: 5, input: 11, output: 12 } as const;
+export const graphFields = { node: 1, name: 2, initializer: 5, input: 11, output: 12, sparseInitializer: 15 } as const;
 export const nodeFields = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 } as const;
-export const attributeFields = { name: 1, float: 2, integer: 3, text: 4, integers: 8, type: 20 } as const;
+export const attributeFields = {
+  name: 1,
+  float: 2,
+  integer: 3,
+  text: 4,
+  tensor: 5,
+  graph: 6,
+  integers: 8,
+  tensors: 10,
+  graphs: 11,
+  type: 20,
+  sparseTensor: 22,
+  sparseTensors: 23,
+} as const;
 export const attributeTypes = { float: 1, integer: 2, text: 3, integers: 7 } as const;
 export const tensorFields = { dims: 1, dataType: 2, name: 8, rawData: 9, externalData: 13, dataLocation: 14 } as const;
 export const entryFields = { key: 1, value: 2 } as const;

@@ -1,0 +1,60 @@
+/**
+ * The bodies of persons, as huggingface/controlnet_aux v0.0.3 `open_pose/` draws them from the maps of OpenPose's
+ * network. The weights may not be used commercially; `dwpose.ts` is free of that.
+ *
+ * Not here: hands and faces, which the original leaves out too; other scales than half.
+ */
+import { join } from 'node:path';
+import { openCv } from '../base/opencv.ts';
+import type { Raster } from '../base/raster.ts';
+import { float32, type Tensor } from '../math/tensor.ts';
+import type { Annotator } from './annotator.ts';
+import { resizeForDetection } from './detect-size.ts';
+import { openposeNetwork, openposeStride } from './openpose.ts';
+import { findBodies } from './pose-bodies.ts';
+import { drawBodies } from './pose-drawing.ts';
+
+const detectionSize = 512;
+/** Height that the network was trained on, and how much of it the picture gets. */
+const trainingHeight = 368;
+const scale = 0.5;
+const padding = 128;
+
+const weights = {
+  repository: 'lllyasviel/Annotators',
+  files: ['body_pose_model.pth'],
+  licence: 'OpenPose: academic or non-profit organization, non-commercial research use only',
+  commercialUse: false,
+} as const;
+
+/** Black where nobody is found. */
+export const pose: Annotator = {
+  weights: [weights],
+  async annotate(photograph, { folders, residency }) {
+    const picture = await resizeForDetection(photograph, detectionSize);
+    const { width, height } = picture;
+    const scaled = (await openCv()).resizeBy(picture, (scale * trainingHeight) / height, 'cubic');
+    const image = networkInput(scaled);
+    const [, , rows, columns] = image.dims as [number, number, number, number];
+    const network = openposeNetwork(join(folders[0]!, weights.files[0]), { height: rows, width: columns });
+    const maps = await residency.use(network, (session) => session.run({ image }));
+    const { paf, heatmap } = maps as { paf: Tensor<'float32'>; heatmap: Tensor<'float32'> };
+    return drawBodies(await findBodies({ paf, heatmap, scaled }, { width, height }), width, height);
+  },
+};
+
+/** Blue first, from -0.5 to 0.5, grey on the right and at the bottom. [1, 3, H, W] */
+function networkInput({ width, height, data }: Raster<Uint8Array>): Tensor<'float32'> {
+  const rows = openposeStride * Math.ceil(height / openposeStride);
+  const columns = openposeStride * Math.ceil(width / openposeStride);
+  const image = float32([1, 3, rows, columns], new Float32Array(3 * rows * columns).fill(padding / 256 - 0.5));
+  for (let channel = 0; channel < 3; channel++) {
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        const value = data[(y * width + x) * 3 + 2 - channel]!;
+        image.data[(channel * rows + y) * columns + x] = value / 256 - 0.5;
+      }
+    }
+  }
+  return image;
+}
