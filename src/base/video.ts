@@ -86,8 +86,8 @@ function start(encoder: H264.H264MP4Encoder, { width, height }: RgbImage): Size 
 const largestSide = 2048;
 
 /**
- * Planes of luma and of chroma at half the size: BT.601 in the limited range, equations of section 3.5 with whole numbers
- * of 16 to 235 and 240. The encoder's own conversion from RGB is too dark by one and a half on average.
+ * Planes of luma and of chroma at half the size: BT.601, section 2.5, luma from 16 to 235 and chroma from 16 to 240. The
+ * encoder's own conversion from RGB makes red and blue darker by more than one of 255 on average.
  */
 function toYuv({ width, height, data }: RgbImage): Uint8Array {
   const area = width * height;

@@ -1,0 +1,49 @@
+import type { Page } from 'playwright-core';
+
+export interface PlayedFilm {
+  width: number;
+  height: number;
+  duration: number;
+  /** Where it stood when it said that it had ended. */
+  endedAt: number;
+  /** Where it stood on the way there. */
+  times: number[];
+}
+
+/** Plays a film in the page, from its beginning to its end. @param source its address */
+export function playFilm(page: Page, source: string): Promise<PlayedFilm> {
+  // As text, since nothing but this code knows a document.
+  return page.evaluate(`(async () => {
+    document.body.innerHTML = '<video muted></video><canvas></canvas>';
+    const video = document.querySelector('video');
+    const times = [];
+    video.ontimeupdate = () => times.push(video.currentTime);
+    const ended = new Promise((resolve, reject) => {
+      video.onended = resolve;
+      video.onerror = () => reject(new Error(video.error.message));
+    });
+    video.src = ${JSON.stringify(source)};
+    await video.play();
+    await ended;
+    const { videoWidth: width, videoHeight: height, duration, currentTime: endedAt } = video;
+    return { width, height, duration, endedAt, times };
+  })()`);
+}
+
+/** The pixels, three bytes each, that a film which was played shows at a time. */
+export async function pixelsAt(page: Page, seconds: number): Promise<Uint8Array> {
+  const rgba: number[] = await page.evaluate(`(async () => {
+    const video = document.querySelector('video');
+    await new Promise((resolve) => {
+      video.onseeked = resolve;
+      video.currentTime = ${seconds};
+    });
+    const canvas = document.querySelector('canvas');
+    canvas.width = video.videoWidth;
+    canvas.height = video.videoHeight;
+    const context = canvas.getContext('2d');
+    context.drawImage(video, 0, 0);
+    return [...context.getImageData(0, 0, canvas.width, canvas.height).data];
+  })()`);
+  return Uint8Array.from(rgba.filter((_, index) => index % 4 !== 3));
+}
