@@ -80,7 +80,7 @@ function rootOf(initializers: readonly Initializer[]): string {
   return [...roots][0] ?? '/';
 }
 
-type Encodable = Omit<Node, 'bytes' | 'onCpu' | 'way'>;
+export type Encodable = Omit<Node, 'bytes' | 'onCpu' | 'way'>;
 
 /** The node that gives an output its name; see `outputName`. */
 export function renaming(value: string, output: string): Encodable {
