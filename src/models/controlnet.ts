@@ -30,31 +30,16 @@ import { classifierFreeGuidance, duplicate } from '../pipeline/guidance.ts';
 import { pictureToTensor } from '../pipeline/picture.ts';
 import { encodePrompts } from '../pipeline/prompt.ts';
 import { blackenUnsafe } from '../pipeline/safety.ts';
+import { stableDiffusion15, stableDiffusion15Files } from '../pipeline/stable-diffusion-files.ts';
 import { samplerFromConfig } from '../schedulers/from-config.ts';
 
-const stableDiffusion = {
-  repository: 'runwayml/stable-diffusion-v1-5',
-  mirrors: ['stable-diffusion-v1-5/stable-diffusion-v1-5'],
-  files: [
-    'unet/config.json',
-    'unet/diffusion_pytorch_model.safetensors',
-    'vae/config.json',
-    'vae/diffusion_pytorch_model.safetensors',
-    'text_encoder/config.json',
-    'text_encoder/model.safetensors',
-    'safety_checker/config.json',
-    'safety_checker/model.safetensors',
-    'feature_extractor/preprocessor_config.json',
-  ],
-  licence: 'CreativeML OpenRAIL-M',
-  commercialUse: true,
-};
+const stableDiffusion = { ...stableDiffusion15, files: Object.values(stableDiffusion15Files).flat() };
 
-/** Of ControlNet 1.0; the mirrors are where the original had them from. */
-function controlNet(structure: string, ...mirrors: string[]): WeightRepository {
+/** Of ControlNet 1.0; the mirror is where the original had most of them from. */
+function controlNet(structure: string): WeightRepository {
   return {
     repository: `lllyasviel/sd-controlnet-${structure}`,
-    mirrors,
+    mirrors: [`fusing/stable-diffusion-v1-5-controlnet-${structure}`],
     files: ['config.json', 'diffusion_pytorch_model.safetensors'],
     licence: 'OpenRAIL',
     commercialUse: true,
@@ -71,21 +56,13 @@ interface Structure {
 
 const structures = {
   canny: { controlNet: controlNet('canny') },
-  depth: { annotator: depth, controlNet: controlNet('depth', 'fusing/stable-diffusion-v1-5-controlnet-depth') },
-  hed: { annotator: hed, free: freeHed, controlNet: controlNet('hed', 'fusing/stable-diffusion-v1-5-controlnet-hed') },
-  hough: { annotator: hough, controlNet: controlNet('mlsd', 'fusing/stable-diffusion-v1-5-controlnet-mlsd') },
-  normal: { annotator: normal, controlNet: controlNet('normal', 'fusing/stable-diffusion-v1-5-controlnet-normal') },
-  pose: {
-    annotator: pose,
-    free: dwpose,
-    controlNet: controlNet('openpose', 'fusing/stable-diffusion-v1-5-controlnet-openpose'),
-  },
-  scribble: {
-    annotator: scribble,
-    free: freeScribble,
-    controlNet: controlNet('scribble', 'fusing/stable-diffusion-v1-5-controlnet-scribble'),
-  },
-  seg: { annotator: seg, controlNet: controlNet('seg', 'fusing/stable-diffusion-v1-5-controlnet-seg') },
+  depth: { controlNet: controlNet('depth'), annotator: depth },
+  hed: { controlNet: controlNet('hed'), annotator: hed, free: freeHed },
+  hough: { controlNet: controlNet('mlsd'), annotator: hough },
+  normal: { controlNet: controlNet('normal'), annotator: normal },
+  pose: { controlNet: controlNet('openpose'), annotator: pose, free: dwpose },
+  scribble: { controlNet: controlNet('scribble'), annotator: scribble, free: freeScribble },
+  seg: { controlNet: controlNet('seg'), annotator: seg },
 } satisfies Record<string, Structure>;
 
 /** The base's scheduler_config.json, which the original makes its schedulers from. */
@@ -203,6 +180,7 @@ export default defineModel({
     const { width, height } = controlSize(structure, input.image_resolution);
     const control = pictureToTensor(resize(structure, width, height, lanczos));
     if (input.return_reference_image) yield await png('reference.png', structure);
+    signal.throwIfAborted();
 
     const pictures = input.num_outputs;
     const guided = input.scale > 1;
