@@ -5,7 +5,6 @@
  * Not here: hands and faces, which the original leaves out too; other scales than half.
  */
 import { join } from 'node:path';
-import { openCv } from '../base/opencv.ts';
 import type { Raster } from '../base/raster.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
 import type { Annotator } from './annotator.ts';
@@ -13,6 +12,7 @@ import { resizeForDetection } from './detect-size.ts';
 import { openposeNetwork, openposeStride } from './openpose.ts';
 import { findBodies } from './pose-bodies.ts';
 import { drawBodies } from './pose-drawing.ts';
+import { resizeCubic } from './resize-cubic.ts';
 
 const detectionSize = 512;
 /** Height that the network was trained on, and how much of it the picture gets. */
@@ -22,7 +22,14 @@ const padding = 128;
 
 const weights = {
   repository: 'lllyasviel/Annotators',
-  files: ['body_pose_model.pth'],
+  revision: '982e7edaec38759d914a963c48c4726685de7d96',
+  files: [
+    {
+      path: 'body_pose_model.pth',
+      bytes: 209_267_595,
+      sha256: '25a948c16078b0f08e236bda51a385d855ef4c153598947c28c0d47ed94bb746',
+    },
+  ],
   licence: 'OpenPose: academic or non-profit organization, non-commercial research use only',
   commercialUse: false,
 } as const;
@@ -33,10 +40,10 @@ export const pose: Annotator = {
   async annotate(photograph, { folders, residency }) {
     const picture = await resizeForDetection(photograph, detectionSize);
     const { width, height } = picture;
-    const scaled = (await openCv()).resizeBy(picture, (scale * trainingHeight) / height, 'cubic');
+    const scaled = resizeCubic(picture, (scale * trainingHeight) / height);
     const image = networkInput(scaled);
     const [, , rows, columns] = image.dims as [number, number, number, number];
-    const network = openposeNetwork(join(folders[0]!, weights.files[0]), { height: rows, width: columns });
+    const network = openposeNetwork(join(folders[0]!, weights.files[0].path), { height: rows, width: columns });
     const maps = await residency.use(network, (session) => session.run({ image }));
     const { paf, heatmap } = maps as { paf: Tensor<'float32'>; heatmap: Tensor<'float32'> };
     return drawBodies(await findBodies({ paf, heatmap, scaled }, { width, height }), width, height);
