@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
+import animateDiff from '../models/animate-diff.ts';
 import controlnet from '../models/controlnet.ts';
 import { choice, integer, text } from './fields.ts';
 import { type JsonSchema, openApiSchema } from './openapi.ts';
@@ -21,24 +22,24 @@ function dereferenced(
   return { ...input, properties: Object.fromEntries(properties) };
 }
 
-test.each([['rossjillian_controlnet', controlnet]])(
-  '%s equals its published document in meaning',
-  async (name, model) => {
-    const body = JSON.parse(await readFile(new URL(`${name}.json`, seeds), 'utf8'));
-    const published = body.properties.input;
-    const ours = dereferenced(model);
+test.each([
+  ['rossjillian_controlnet', controlnet],
+  ['lucataco_animate-diff', animateDiff],
+])('%s equals its published document in meaning', async (name, model) => {
+  const body = JSON.parse(await readFile(new URL(`${name}.json`, seeds), 'utf8'));
+  const published = body.properties.input;
+  const ours = dereferenced(model);
 
-    expect(ours.type).toBe(published.type);
-    expect((ours.required as string[]).toSorted()).toEqual(published.required.toSorted());
-    const meanings = Object.entries(ours.properties).map(([key, { title, 'x-order': _order, ...meaning }]) => [
-      key,
-      meaning,
-    ]);
-    expect(Object.fromEntries(meanings)).toEqual(published.properties);
-    expect(Object.keys(ours.properties)).toEqual(Object.keys(published.properties));
-    expect(body.properties.version.description).toContain(model.version);
-  },
-);
+  expect(ours.type).toBe(published.type);
+  expect((ours.required as string[]).toSorted()).toEqual((published.required ?? []).toSorted());
+  const meanings = Object.entries(ours.properties).map(([key, { title, 'x-order': _order, ...meaning }]) => [
+    key,
+    meaning,
+  ]);
+  expect(Object.fromEntries(meanings)).toEqual(published.properties);
+  expect(Object.keys(ours.properties)).toEqual(Object.keys(published.properties));
+  expect(body.properties.version.description).toContain(model.version);
+});
 
 test('x-order is the order of the model file, without gaps', () => {
   const { properties } = dereferenced(controlnet);

@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import controlnet from '../models/controlnet.ts';
+import { integer } from './fields.ts';
 import { compileInputCheck } from './validate.ts';
 
 const check = compileInputCheck(controlnet.inputs);
@@ -106,4 +107,36 @@ test('the check takes linear time', () => {
   timeOf(1e6);
   // Quadratic work over 10^7 characters would take hours; the bound only has to tell the two apart.
   expect(timeOf(1e7)).toBeLessThan(2000);
+});
+
+describe('an integer of up to 64 bits', () => {
+  const checkWide = compileInputCheck({
+    seed: integer({ description: 'Seed', optional: true, wide: true }),
+    steps: integer({ description: 'Steps', default: 1, maximum: 100 }),
+  });
+
+  test.each([
+    [7, 7],
+    [-7, -7],
+    ['7', 7],
+    [BigInt('10788741199826055526'), '10788741199826055526'],
+    ['10788741199826055526', '10788741199826055526'],
+    ['-9223372036854775808', '-9223372036854775808'],
+    ['0010788741199826055526', '10788741199826055526'],
+    [2 ** 63, '9223372036854775808'],
+    [null, null],
+  ])('%s goes on as %s', (sent, kept) => {
+    expect(checkWide({ seed: sent })).toEqual({ input: { seed: kept }, ignored: [], faults: [] });
+  });
+
+  test.each(['', '1.5', '1e3', '0x10', ' 7', '7 ', '9'.repeat(41), 1.5, true, [7]])('%j is refused', (seed) => {
+    expect(checkWide({ seed }).faults).toMatchObject([{ type: 'invalid_type', field: 'input.seed' }]);
+  });
+
+  test('other integers stay as narrow as they were', () => {
+    expect(checkWide({ steps: 10788741199826055526n }).faults).toMatchObject([
+      { type: 'number_lte', field: 'input.steps', description: 'Must be less than or equal to 100' },
+    ]);
+    expect(checkWide({ steps: '7' }).faults).toMatchObject([{ type: 'invalid_type', field: 'input.steps' }]);
+  });
 });

@@ -7,6 +7,7 @@ const fields = {
   image: image({ description: '' }),
   prompt: text({ description: '' }),
   steps: integer({ description: '' }),
+  seed: integer({ description: '', wide: true }),
   scale: number({ description: '' }),
   resolution: choice([256, 512], { description: '' }),
   style: choice(['Clay', 'Toy'], { description: '' }),
@@ -18,6 +19,7 @@ test('values take the types of the fields', () => {
   const flags = [
     'prompt=a=b, 5',
     'steps=5',
+    'seed=10788741199826055526',
     'scale=7.5',
     'resolution=256',
     'style=Toy',
@@ -27,6 +29,7 @@ test('values take the types of the fields', () => {
   expect(parseInputFlags(flags, fields)).toEqual({
     prompt: 'a=b, 5',
     steps: 5,
+    seed: '10788741199826055526',
     scale: 7.5,
     resolution: 256,
     style: 'Toy',
