@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { RgbImage } from '../base/image.ts';
 import type { Raster } from '../base/raster.ts';
+import type { WeightFile } from '../catalog/model.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
 import type { Annotator } from './annotator.ts';
 import { resizeForDetection } from './detect-size.ts';
@@ -15,7 +16,8 @@ import { apacheTraining, bsdsTraining, type HedTraining, hedNetwork } from './he
 export interface EdgeDetector {
   training: HedTraining;
   repository: string;
-  file: string;
+  revision: string;
+  file: WeightFile;
   licence: string;
   commercialUse: boolean;
 }
@@ -23,7 +25,11 @@ export interface EdgeDetector {
 export const bsdsDetector: EdgeDetector = {
   training: bsdsTraining,
   repository: 'lllyasviel/ControlNet',
-  file: 'annotator/ckpts/network-bsds500.pth',
+  revision: 'e78a8c4a5052a238198043ee5c0cb44e22abb9f7',
+  file: {
+    path: 'annotator/ckpts/network-bsds500.pth',
+    sha256: '58a858782f5fa3e0ca3dc92e7a1a609add93987d77be3dfa54f8f8419d881a94',
+  },
   // s9xie/hed and the conversion to PyTorch, sniklaus/pytorch-hed, say nothing of the weights.
   licence: 'none stated; trained on BSDS500, which is for non-commercial research',
   commercialUse: false,
@@ -32,7 +38,12 @@ export const bsdsDetector: EdgeDetector = {
 export const apacheDetector: EdgeDetector = {
   training: apacheTraining,
   repository: 'lllyasviel/Annotators',
-  file: 'ControlNetHED.pth',
+  revision: '982e7edaec38759d914a963c48c4726685de7d96',
+  file: {
+    path: 'ControlNetHED.pth',
+    bytes: 29_444_406,
+    sha256: '5ca93762ffd68a29fee1af9d495bf6aab80ae86f08905fb35472a083a4c7a8fa',
+  },
   licence: 'Apache 2.0',
   commercialUse: true,
 };
@@ -51,7 +62,7 @@ export function edgeAnnotator(
     weights: [{ ...published, files: [file] }],
     async annotate(photograph, { folders, residency }) {
       const picture = await resizeForDetection(photograph, 512);
-      const network = hedNetwork(join(folders[0]!, file), training, picture);
+      const network = hedNetwork(join(folders[0]!, file.path), training, picture);
       const feeds = { image: networkInput(picture, training) };
       const { edges } = await residency.use(network, (session) => session.run(feeds));
       return fromGrey(await finish(toBytes(edges as Tensor<'float32'>)));

@@ -14,13 +14,20 @@ import { mlsdNetwork } from './mlsd.ts';
 
 const file = {
   path: 'annotator/ckpts/mlsd_large_512_fp32.pth',
+  bytes: 6_341_481,
   sha256: '5696f168eb2c30d4374bbfd45436f7415bb4d88da29bea97eea0101520fba082',
 };
 
 export const hough: Annotator = {
   weights: [
     // The network and its weights: navervision/mlsd and lhwcv/mlsd_pytorch, both Apache 2.0.
-    { repository: 'lllyasviel/ControlNet', files: [file], licence: 'Apache 2.0', commercialUse: true },
+    {
+      repository: 'lllyasviel/ControlNet',
+      revision: 'e78a8c4a5052a238198043ee5c0cb44e22abb9f7',
+      files: [file],
+      licence: 'Apache 2.0',
+      commercialUse: true,
+    },
   ],
 
   async annotate(photograph, { folders, residency }) {

@@ -16,7 +16,8 @@ export const midasFile = 'annotator/ckpts/dpt_hybrid-midas-501f0c75.pt';
 /** The network and its weights: isl-org/MiDaS, MIT. */
 export const midasWeights: WeightRepository = {
   repository: 'lllyasviel/ControlNet',
-  files: [midasFile],
+  revision: 'e78a8c4a5052a238198043ee5c0cb44e22abb9f7',
+  files: [{ path: midasFile, sha256: '501f0c75b3bca7daec6b3682c5054c09b366765aef6fa3a09d03a5cb4b230853' }],
   licence: 'MIT',
   commercialUse: true,
 };

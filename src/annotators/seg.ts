@@ -13,6 +13,7 @@ import { upernetNetwork } from './upernet.ts';
 
 const file = {
   path: 'pytorch_model.bin',
+  bytes: 327_701_893,
   sha256: '76c163aa531ab7edfb3a77bbcc039e340645aa0ffe2b0ffcfc68755f550c76ea',
 };
 
@@ -24,7 +25,15 @@ const mean = [0.485, 0.456, 0.406];
 const deviation = [0.229, 0.224, 0.225];
 
 export const seg: Annotator = {
-  weights: [{ repository: 'openmmlab/upernet-convnext-small', files: [file], licence: 'MIT', commercialUse: true }],
+  weights: [
+    {
+      repository: 'openmmlab/upernet-convnext-small',
+      revision: '550b68d291f9a7e4874065c6eec0676b2ba821e6',
+      files: [file],
+      licence: 'MIT',
+      commercialUse: true,
+    },
+  ],
 
   async annotate(photograph, { folders, residency }) {
     const [folder] = folders as [string];

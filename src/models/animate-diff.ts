@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import type { RgbImage } from '../base/image.ts';
 import { encodeVideo } from '../base/video.ts';
 import { choice, type InputOf, integer, number, text } from '../catalog/fields.ts';
-import { defineModel, type PredictContext } from '../catalog/model.ts';
+import { defineModel, type PredictContext, type WeightFile } from '../catalog/model.ts';
 import { cudaNormals } from '../math/random.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
 import { type MotionVersion, motionUnetNetwork } from '../networks/motion-unet.ts';
@@ -20,30 +20,35 @@ import { checkpointDecoderNetwork } from '../networks/vae-decoder.ts';
 import { decodeFrames } from '../pipeline/frames.ts';
 import { classifierFreeGuidance } from '../pipeline/guidance.ts';
 import { encodePrompts } from '../pipeline/prompt.ts';
+import { stableDiffusion15, stableDiffusion15Files } from '../pipeline/stable-diffusion-files.ts';
 import { samplerFromConfig } from '../schedulers/from-config.ts';
 
 /** The text encoder is this one, whatever the checkpoint holds; of UNet and autoencoder only the options are read. */
 const stableDiffusion = {
-  repository: 'runwayml/stable-diffusion-v1-5',
-  mirrors: ['stable-diffusion-v1-5/stable-diffusion-v1-5'],
-  files: ['unet/config.json', 'vae/config.json', 'text_encoder/config.json', 'text_encoder/model.safetensors'],
-  licence: 'CreativeML OpenRAIL-M',
-  commercialUse: true,
+  ...stableDiffusion15,
+  files: ['unet/config.json', 'vae/config.json', ...stableDiffusion15Files.textEncoder],
 };
 
 const motionModules = {
-  mm_sd_v14: motionModule('v14'),
-  mm_sd_v15: motionModule('v15'),
-  mm_sd_v15_v2: motionModule('v15_v2'),
+  mm_sd_v14: motionModule('v14', {
+    sha256: 'aa7fd8a200a89031edd84487e2a757c5315460eca528fa70d4b3885c399bffd5',
+  }),
+  mm_sd_v15: motionModule('v15', {
+    sha256: 'cf16ea656cb16124990c8e2c70a29c793f9841f3a2223073fac8bd89ebd9b69a',
+  }),
+  mm_sd_v15_v2: motionModule('v15_v2', {
+    bytes: 1_817_888_431,
+    sha256: '69ed0f5fef82b110aca51bcab73b21104242bc65d6ab4b8b2a2a94d31cad1bf0',
+  }),
 };
 type MotionInput = keyof typeof motionModules;
 
-function motionModule(version: MotionVersion) {
+function motionModule(version: MotionVersion, facts: Omit<WeightFile, 'path'>) {
   return {
     version,
     weights: {
       repository: 'guoyww/animatediff',
-      files: [`mm_sd_${version}.ckpt`],
+      files: [{ path: `mm_sd_${version}.ckpt`, ...facts }],
       // Its authors speak of academic use as well.
       licence: 'Apache-2.0, academic',
       commercialUse: false,
