@@ -46,6 +46,11 @@ test('solvers leave the smallest timestep to the end of the run', () => {
   );
 });
 
+test('a solver visits no timestep twice: 1000 steps are 999, as in diffusers 0.15.1', () => {
+  const { timesteps } = solverLadder({ ...linspace, steps: 1000 });
+  expect(timesteps).toEqual(Array.from({ length: 999 }, (_, index) => 999 - index));
+});
+
 test('a Karras ladder of a solver spans the table, and its timesteps are whole', () => {
   const { timesteps, sigmas } = solverLadder({ ...leading, karras: {}, steps: 10 });
   expect(timesteps).toEqual([999, 916, 815, 687, 523, 327, 146, 41, 7, 0]);

@@ -60,7 +60,8 @@ export function solverLadder(options: LadderOptions): SigmaLadder {
     );
   }
   const timesteps = spacedTimesteps(spacing, { trainingSteps: alphas.length, steps, offset, dropped: 1 });
-  const whole = timesteps.map(roundHalfToEven);
+  // Of 1000 steps two are rounded to the same timestep, and a step that goes nowhere divides by zero; after diffusers 0.15.
+  const whole = [...new Set(timesteps.map(roundHalfToEven))];
   const sigmas = whole.map((timestep) => interpolate(table, timestep));
   return ladder(whole, sigmas, finalSigma(options, table, sigmas));
 }
