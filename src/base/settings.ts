@@ -51,6 +51,10 @@ export interface Settings {
   /** Largest file of an input URL, bytes. */
   fetchMaxBytes: number;
   fetchTimeoutMs: number;
+  /** Webhooks may go to private addresses and by plain http; `undefined`: where only this machine can ask for them. */
+  webhookPrivate: boolean | undefined;
+  /** Milliseconds after its first attempt until a webhook that has to arrive is given up. */
+  webhookGiveUpMs: number;
   /** Largest JSON body of a request, bytes. */
   bodyMaxBytes: number;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -89,6 +93,8 @@ export function readSettings(environment: Environment = process.env): Settings {
     fetchPrivate: flag(environment, 'DARKROOM_FETCH_PRIVATE'),
     fetchMaxBytes: count(environment, 'DARKROOM_FETCH_MAX_BYTES', 100 * 1024 * 1024, 1, Number.MAX_SAFE_INTEGER),
     fetchTimeoutMs: duration(environment, 'DARKROOM_FETCH_TIMEOUT') ?? 30_000,
+    webhookPrivate: environment.DARKROOM_WEBHOOK_PRIVATE ? flag(environment, 'DARKROOM_WEBHOOK_PRIVATE') : undefined,
+    webhookGiveUpMs: duration(environment, 'DARKROOM_WEBHOOK_GIVE_UP') ?? 60_000,
     bodyMaxBytes: count(environment, 'DARKROOM_BODY_MAX_BYTES', 10 * 1024 * 1024, 1024, 1024 ** 3),
     logLevel: oneOf(environment, 'DARKROOM_LOG_LEVEL', ['info', 'debug', 'warn', 'error', 'silent']),
   };

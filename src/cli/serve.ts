@@ -12,6 +12,7 @@ import { startRetention } from '../predictions/retention.ts';
 import { createPredictions } from '../predictions/store.ts';
 import { createApp } from '../server/app.ts';
 import { createLocalFileStore } from '../storage/local-files.ts';
+import { startWebhooks } from '../webhooks/webhooks.ts';
 import { type Command, untilAskedToEnd } from './command.ts';
 import { publishServer } from './running-server.ts';
 
@@ -50,8 +51,9 @@ async function run(args: string[]): Promise<number> {
   const firstToken = await accounts.firstToken();
   if (firstToken) process.stdout.write(firstTokenNotice(firstToken));
   const predictions = await createPredictions(database, log);
-  const host =
-    settings.concurrency > 0 ? await startHost({ database, predictions, files, models, settings, log }) : undefined;
+  const webhooks = startWebhooks({ database, secrets: accounts, settings, log });
+  const parts = { predictions, webhooks, files, models, settings, log };
+  const host = settings.concurrency > 0 ? await startHost({ database, ...parts }) : undefined;
   const ready = async (): Promise<string[]> => {
     const reasons: string[] = [];
     // Fixed sentences: anybody may ask, and a database's own message can name hosts.
@@ -61,7 +63,7 @@ async function run(args: string[]): Promise<number> {
   };
   const retention = startRetention({ database, files, retentionMs: settings.retentionMs, log });
   const administrationKey = randomBytes(32).toString('base64url');
-  const app = createApp({ settings, accounts, administrationKey, models, predictions, files, log, ready });
+  const app = createApp({ ...parts, accounts, administrationKey, ready });
   const address = await app.listen({ host: settings.host, port: settings.port });
   const withdraw = await publishServer(settings, app.server.address() as AddressInfo, administrationKey);
   process.stdout.write(`Darkroom listens on ${address}\n`);
@@ -72,6 +74,7 @@ async function run(args: string[]): Promise<number> {
   await app.close();
   await retention.close();
   await host?.close();
+  await webhooks.close();
   await predictions.close();
   accounts.close();
   await database.close();

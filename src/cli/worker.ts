@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { createSecrets } from '../accounts/secrets.ts';
 import { SettingsError } from '../base/errors.ts';
 import { createLog } from '../base/log.ts';
 import { readSettings } from '../base/settings.ts';
@@ -8,6 +9,7 @@ import { openDatabase } from '../database/connect.ts';
 import { startHost } from '../predictions/host.ts';
 import { createPredictions } from '../predictions/store.ts';
 import { createLocalFileStore } from '../storage/local-files.ts';
+import { startWebhooks } from '../webhooks/webhooks.ts';
 import { type Command, untilAskedToEnd } from './command.ts';
 
 const help = `Runs predictions that a server has accepted, in a process or on a machine of its own.
@@ -39,11 +41,13 @@ async function run(args: string[]): Promise<number> {
   const database = await openDatabase(settings, log);
   const files = createLocalFileStore(join(settings.home, 'files'));
   const predictions = await createPredictions(database, log);
-  const host = await startHost({ database, predictions, files, models, settings, log });
+  const webhooks = startWebhooks({ database, secrets: createSecrets(database), settings, log });
+  const host = await startHost({ database, predictions, webhooks, files, models, settings, log });
   process.stdout.write(`Darkroom worker ready, ${settings.concurrency} at a time\n`);
 
   log.info({ signal: await asked }, 'ending');
   await host.close();
+  await webhooks.close();
   await predictions.close();
   await database.close();
   return 0;

@@ -8,6 +8,10 @@ export interface Tables {
   accounts: AccountsTable;
   tokens: TokensTable;
   secrets: SecretsTable;
+  deployments: DeploymentsTable;
+  held_predictions: HeldPredictionsTable;
+  deliveries: DeliveriesTable;
+  delivery_attempts: DeliveryAttemptsTable;
 }
 
 /** JSON text on the way in (so that key order and numbers stay as written), the parsed value on the way out. */
@@ -35,6 +39,13 @@ export interface PredictionsTable {
   cancel_requested_at: Date | null;
   /** The worker host that runs it; null while it waits and once it has ended. */
   host_id: string | null;
+  /** Unguessable; part of the address of its event stream. */
+  stream_key: Generated<string>;
+  file_inputs: Generated<readonly string[]>;
+  webhook: string | null;
+  webhook_private: Generated<boolean>;
+  webhook_events_filter: readonly string[] | null;
+  deployment: string | null;
 }
 
 export interface FilesTable {
@@ -83,4 +94,48 @@ export interface SecretsTable {
   created_at: Generated<Date>;
   /** Null: the current one. */
   replaced_at: Date | null;
+}
+
+export interface DeploymentsTable {
+  /** `owner/name`. */
+  id: string;
+  account: string;
+  name: string;
+  release: Generated<number>;
+  model: string;
+  version: string;
+  hardware: string;
+  min_instances: number;
+  max_instances: number;
+  created_at: Generated<Date>;
+  released_at: Generated<Date>;
+}
+
+export interface HeldPredictionsTable {
+  prediction_id: string;
+  deployment: string;
+}
+
+export interface DeliveriesTable {
+  id: string;
+  prediction_id: string;
+  host: string;
+  /** Null once retention has removed it. */
+  body: string | null;
+  created_at: Generated<Date>;
+  attempts: Generated<number>;
+  /** Null: delivered, or given up. */
+  next_attempt_at: Generated<Date | null>;
+  give_up_at: Date | null;
+  delivered_at: Date | null;
+}
+
+export interface DeliveryAttemptsTable {
+  id: GeneratedAlways<string | number>;
+  delivery_id: string;
+  started_at: Date;
+  seconds: number;
+  /** What the receiver answered; null when there was no answer. */
+  status: number | null;
+  error: string | null;
 }

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import type { Queries } from '../database/database.ts';
-import { type Prediction, type PredictionEvent, transition } from './prediction.ts';
+import { isTerminal, type Prediction, type PredictionEvent, transition } from './prediction.ts';
 import { changesBetween, predictionOf } from './rows.ts';
+import { writeEndToWebhook } from './webhook-events.ts';
 
 export interface Advanced {
   prediction: Prediction;
@@ -41,6 +42,7 @@ export async function advance(
     .set({ ...changesBetween(before, prediction), ...host })
     .where('id', '=', id)
     .execute();
+  if (isTerminal(prediction.status) && !isTerminal(before.status)) await writeEndToWebhook(transaction, prediction);
   return { prediction, changed: true };
 }
 

@@ -8,6 +8,7 @@ import { slug } from '../catalog/list.ts';
 import type { ModelDefinition } from '../catalog/model.ts';
 import type { Database } from '../database/database.ts';
 import type { FileStore, StoredFile } from '../storage/files.ts';
+import type { Interim } from '../webhooks/interim.ts';
 import { type AttemptStores, addOutput, appendLog, claim, endAttempt, outputOf } from './attempt.ts';
 import { createBell } from './bell.ts';
 import { channels } from './channels.ts';
@@ -19,6 +20,7 @@ import type { Prediction, PredictionEvent } from './prediction.ts';
 import { ownedBy, type PresenceTiming, startPresence, usualTiming } from './presence.ts';
 import { type Run, startRun } from './run.ts';
 import type { PredictionStore } from './store.ts';
+import { tellWebhook } from './webhook-events.ts';
 
 /** How often the queue is looked at although nobody announced anything. */
 const lookMs = 1_000;
@@ -28,6 +30,8 @@ const claimSeconds = 10;
 export interface HostOptions {
   database: Database;
   predictions: PredictionStore;
+  /** Hears what happens while predictions run. */
+  webhooks: Pick<Interim, 'tell' | 'drop'>;
   files: FileStore;
   models: readonly ModelDefinition[];
   settings: Settings;
@@ -51,7 +55,7 @@ export interface Host {
 
 /** Starts the engines, takes back what dead hosts left behind, and begins to claim. */
 export async function startHost(options: HostOptions): Promise<Host> {
-  const { database, predictions, files, models, settings, log } = options;
+  const { database, predictions, webhooks, files, models, settings, log } = options;
   const stores: AttemptStores = { database, files, tickets: predictions.tickets };
   const id = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   const scratch = scratchOf(settings.home, id);
@@ -107,15 +111,22 @@ export async function startHost(options: HostOptions): Promise<Host> {
       await finish({ type: 'failed', attempt, error: `This worker has no model ${prediction.model}.` });
       return;
     }
+    const tell = tellWebhook(webhooks, prediction);
+    const written = async (write: () => Promise<Prediction | undefined>): Promise<boolean> => {
+      const after = await persist(write);
+      if (after) tell(after);
+      return after !== undefined;
+    };
     const record = {
-      log: (text: string) => persist(() => appendLog(stores, prediction, text)),
+      log: (text: string) => written(() => appendLog(stores, prediction, text)),
       output: (stored: readonly StoredFile[]) =>
-        persist(() => addOutput(stores, prediction, stored.at(-1)!, outputOf(model.output, stored))),
+        written(() => addOutput(stores, prediction, stored.at(-1)!, outputOf(model.output, stored))),
     };
     const run = startRun({ prediction, model, engine, files, record, settings, scratch, log });
     runs.set(prediction.id, run);
     log.info({ prediction: prediction.id, model: prediction.model, attempt }, 'prediction started');
     const { outcome, lastLogs } = await run.ended;
+    webhooks.drop(prediction.id);
     const event = eventOf(outcome, attempt, settings.maxAttempts);
     if (event) await finish({ type: 'logged', attempt, text: lastLogs }, event);
     // Only now: a prediction that is ours and has no run is taken for one whose end could not be stored.

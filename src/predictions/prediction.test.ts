@@ -34,6 +34,11 @@ function prediction(status: PredictionStatus, changes: Partial<Prediction> = {})
     attempt: status === 'starting' ? 0 : 1,
     interruptions: 0,
     cancelRequestedAt: null,
+    deployment: null,
+    streamKey: 'a'.repeat(32),
+    fileInputs: [],
+    webhook: null,
+    webhookEventsFilter: null,
     ...changes,
   };
 }

@@ -1,3 +1,5 @@
+import type { Webhook, WebhookEvent } from '../webhooks/webhook.ts';
+
 /** A prediction's life. States are Replicate's own words; see the diagram in ARCHITECTURE.md. */
 export type PredictionStatus = 'starting' | 'processing' | 'succeeded' | 'failed' | 'canceled' | 'aborted';
 
@@ -9,12 +11,16 @@ export interface Prediction {
   version: string;
   /** As sent; stored files as references (`storage/file-ref.ts`). */
   input: Record<string, unknown>;
+  /** Names of the inputs that hold references; a prompt may look like one and stays a prompt. */
+  fileInputs: readonly string[];
   /** JSON value of the model; stored files as references. */
   output: unknown;
   logs: string;
   error: string | null;
   status: PredictionStatus;
   source: 'api' | 'web';
+  /** `owner/name` of the deployment that it runs under. */
+  deployment: string | null;
   origin: string;
   createdAt: Date;
   startedAt: Date | null;
@@ -27,6 +33,12 @@ export interface Prediction {
   /** How often an engine or a host died under it; at `maxAttempts` it fails. */
   interruptions: number;
   cancelRequestedAt: Date | null;
+  /** Who knows it may follow the prediction. */
+  streamKey: string;
+  /** Where its events go. */
+  webhook: Webhook | null;
+  /** As sent; which events are sent is for `webhooks/webhook.ts` to say. */
+  webhookEventsFilter: readonly WebhookEvent[] | null;
 }
 
 /** What can happen to a prediction. Events with an `attempt` come from a host and count only for that attempt. */

@@ -1,5 +1,8 @@
 import type { StoredFile } from '../storage/files.ts';
+import type { Webhook, WebhookEvent } from '../webhooks/webhook.ts';
+import type { Followers } from './followers.ts';
 import type { Prediction } from './prediction.ts';
+import type { Progress } from './progress.ts';
 
 /** What a caller asks for; already checked against the model's schema. */
 export interface NewPrediction {
@@ -11,10 +14,16 @@ export interface NewPrediction {
   /** As the caller sent it, unknown keys dropped, uploaded files replaced by file references (`storage/file-ref.ts`). */
   input: Record<string, unknown>;
   source: 'api' | 'web';
+  /** `owner/name` of the deployment that it runs under. */
+  deployment?: string;
   /** Origin that the caller used; URLs in later messages about this prediction are built from it. */
   origin: string;
   /** Stored files that belong to this prediction and leave with it. */
   inputFiles: readonly StoredFile[];
+  /** Names of the inputs that hold file references; none unless it is given. */
+  fileInputs?: readonly string[];
+  webhook?: Webhook;
+  webhookEventsFilter?: readonly WebhookEvent[];
 }
 
 export interface ListQuery {
@@ -44,6 +53,10 @@ export interface Predictions {
   cancel(account: string, id: string): Promise<Prediction | undefined>;
   /** The prediction once it has ended, or as it stands after `timeoutMs`. */
   waitForEnd(id: string, timeoutMs: number): Promise<Prediction | undefined>;
+  /** How a prediction stands, for whoever knows its stream key. */
+  progress(id: string, streamKey: string): Promise<Progress | undefined>;
+  /** As `Followers.follow` (followers.ts). */
+  follow: Followers['follow'];
   /** A stored file by its key, whoever asks: the key is the capability. `undefined` once it was removed. */
   file(key: string): Promise<StoredFile | undefined>;
   /** How many predictions wait to be started; for health and metrics. */

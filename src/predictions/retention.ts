@@ -2,7 +2,9 @@ import { sql } from 'kysely';
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import type { FileStore } from '../storage/files.ts';
+import { removeBodies } from '../webhooks/outbox.ts';
 import { advance } from './advance.ts';
+import { webhookBody } from './webhook-events.ts';
 
 /** How often the database is asked for what is old enough. */
 const lookMs = 10_000;
@@ -57,7 +59,10 @@ export async function removeOldData(
     .execute();
   for (const { id } of old) {
     const removed = await database.kysely.transaction().execute(async (transaction) => {
-      await advance(transaction, id, { type: 'dataRemoved' });
+      const advanced = await advance(transaction, id, { type: 'dataRemoved' });
+      if (advanced?.changed && advanced.prediction.webhook) {
+        await removeBodies(transaction, id, webhookBody(advanced.prediction));
+      }
       return transaction.deleteFrom('files').where('prediction_id', '=', id).returning('key').execute();
     });
     // Rows first: from here on the files are gone for everybody, and bytes that stay after a crash serve nobody.

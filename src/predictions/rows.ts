@@ -10,11 +10,13 @@ export function predictionOf(row: Selectable<PredictionsTable>): Prediction {
     model: row.model,
     version: row.version,
     input: row.input as Prediction['input'],
+    fileInputs: row.file_inputs,
     output: row.output,
     logs: row.logs,
     error: row.error,
     status: row.status as Prediction['status'],
     source: row.source as Prediction['source'],
+    deployment: row.deployment,
     origin: row.origin,
     createdAt: row.created_at,
     startedAt: row.started_at,
@@ -24,6 +26,9 @@ export function predictionOf(row: Selectable<PredictionsTable>): Prediction {
     attempt: row.attempt,
     interruptions: row.interruptions,
     cancelRequestedAt: row.cancel_requested_at,
+    streamKey: row.stream_key,
+    webhook: row.webhook === null ? null : { url: row.webhook, allowPrivate: row.webhook_private },
+    webhookEventsFilter: row.webhook_events_filter as Prediction['webhookEventsFilter'],
   };
 }
 

@@ -1,11 +1,14 @@
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import { advance } from './advance.ts';
+import { announceEnd } from './announce-end.ts';
 import { channels } from './channels.ts';
+import { createFollowers } from './followers.ts';
 import { newPredictionId } from './id.ts';
 import { listPredictions } from './list.ts';
 import { isTerminal, type Prediction } from './prediction.ts';
 import type { NewPrediction, Predictions } from './predictions.ts';
+import { readProgress } from './progress.ts';
 import { fileRow, predictionOf, storedFileOf } from './rows.ts';
 import { openTickets, type Tickets } from './tickets.ts';
 import { createWaiters } from './waiters.ts';
@@ -24,6 +27,7 @@ export async function createPredictions(database: Database, log: Logger): Promis
   const { kysely } = database;
   const tickets = await openTickets(database, log);
   const waiters = createWaiters(database, log);
+  const followers = createFollowers(database, log);
 
   const find = async (id: string): Promise<Prediction | undefined> => {
     const row = await kysely.selectFrom('predictions').selectAll().where('id', '=', id).executeTakeFirst();
@@ -51,6 +55,16 @@ export async function createPredictions(database: Database, log: Logger): Promis
       }
       return find(id);
     },
+    async progress(id, streamKey) {
+      const row = kysely
+        .selectFrom('predictions')
+        .select('id')
+        .where('id', '=', id)
+        .where('stream_key', '=', streamKey);
+      const known = await row.executeTakeFirst();
+      return known && (await readProgress(kysely, [id], true))[0];
+    },
+    follow: followers.follow,
     async file(key) {
       const row = await kysely.selectFrom('files').selectAll().where('key', '=', key).executeTakeFirst();
       return row && storedFileOf(row);
@@ -66,18 +80,22 @@ export async function createPredictions(database: Database, log: Logger): Promis
     endWaits: waiters.close,
     async close() {
       waiters.close();
+      followers.close();
       await tickets.close();
     },
   };
 }
 
 async function createPrediction(database: Database, tickets: Tickets, request: NewPrediction): Promise<Prediction> {
-  const { inputFiles, input, ...columns } = request;
+  const { inputFiles, fileInputs, input, webhook, webhookEventsFilter, ...columns } = request;
   const created = await database.kysely.transaction().execute(async (transaction) => {
     const row = await transaction
       .insertInto('predictions')
       .values({
         ...columns,
+        ...(fileInputs && { file_inputs: fileInputs }),
+        ...(webhook && { webhook: webhook.url, webhook_private: webhook.allowPrivate }),
+        ...(webhookEventsFilter && { webhook_events_filter: webhookEventsFilter }),
         id: newPredictionId(),
         input: JSON.stringify(input),
         output: 'null',
@@ -90,7 +108,7 @@ async function createPrediction(database: Database, tickets: Tickets, request: N
       const rows = inputFiles.map((file) => fileRow(file, row.id, 'input'));
       await transaction.insertInto('files').values(rows).execute();
     }
-    await tickets.add(transaction, row.id, false);
+    await tickets.add(transaction, row.id, false, row.deployment);
     return predictionOf(row);
   });
   database.notify(channels.waiting, '');
@@ -103,7 +121,8 @@ async function cancelPrediction(database: Database, account: string, id: string)
     return owner?.account === account ? advance(transaction, id, { type: 'cancelRequested' }) : undefined;
   });
   if (canceled?.changed) {
-    database.notify(isTerminal(canceled.prediction.status) ? channels.ended : channels.cancel, id);
+    if (isTerminal(canceled.prediction.status)) announceEnd(database, canceled.prediction);
+    else database.notify(channels.cancel, id);
   }
   return canceled?.prediction;
 }

@@ -13,7 +13,9 @@ import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
 import { predictionRoutes } from './routes/predictions.ts';
+import { streamRoutes } from './routes/streams.ts';
 import { uploadRoutes } from './routes/uploads.ts';
+import { webhookRoutes } from './routes/webhooks.ts';
 import type { Server } from './server.ts';
 
 export interface AppOptions extends Omit<Server, 'catalogue' | 'closing'> {
@@ -25,7 +27,9 @@ const routes = [
   predictionRoutes,
   modelRoutes,
   fileRoutes,
+  streamRoutes,
   uploadRoutes,
+  webhookRoutes,
   accountRoutes,
   administrationRoutes,
   healthRoutes,

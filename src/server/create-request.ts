@@ -1,12 +1,13 @@
 /** The body of a create request: what is allowed around `input`, and which model it names. */
 import { Type } from 'typebox';
 import { compileObjectCheck, type InvalidField } from '../catalog/validate.ts';
-import { invalidInput, notAvailable } from './errors.ts';
+import { type WebhookEvent, webhookEvents } from '../webhooks/webhook.ts';
+import { invalidInput } from './errors.ts';
 
 const aroundInput = {
   input: Type.Object({}),
   webhook: Type.Optional(Type.String({ format: 'uri' })),
-  webhook_events_filter: Type.Optional(Type.Array(Type.Enum(['start', 'output', 'logs', 'completed']))),
+  webhook_events_filter: Type.Optional(Type.Array(Type.Enum([...webhookEvents]))),
 };
 const schemas = {
   'by version': Type.Object({ version: Type.String(), ...aroundInput }),
@@ -28,6 +29,10 @@ export interface CreateRequest {
   version: string;
   /** Not looked into yet. */
   input: Record<string, unknown>;
+  /** Whether it may be called is not looked into yet. */
+  webhook?: string;
+  /** Each event once, in the order sent; absent when empty. */
+  webhookEventsFilter?: readonly WebhookEvent[];
 }
 
 /** @throws Problem with every fault around `input` */
@@ -43,18 +48,26 @@ export function readCreateRequest(body: unknown, addressing: keyof typeof schema
   }
   if (typeof known.webhook_events_filter === 'string') {
     // The published documents of the models type it as a string.
-    known.webhook_events_filter = known.webhook_events_filter.split(',').map((event) => event.trim());
+    const events = known.webhook_events_filter.split(',').map((event) => event.trim());
+    known.webhook_events_filter = events.filter(Boolean);
   }
   const faults = [...check(known), ...unknown];
   if (faults.length > 0) throw invalidInput(faults);
-  if (known.webhook !== undefined) {
-    throw notAvailable(
-      'Webhooks are not available',
-      'This server does not send webhooks yet, so "webhook" is refused rather than ignored. ' +
-        'Leave it out, and wait with the header "Prefer: wait" or poll the URL in "urls.get".',
-    );
-  }
-  return { version: (known.version as string | undefined) ?? '', input: known.input as Record<string, unknown> };
+  const { version = '', input, webhook, webhook_events_filter: filter = [] } = known as unknown as KnownBody;
+  return {
+    version,
+    input,
+    ...(webhook !== undefined && { webhook }),
+    ...(filter.length > 0 && { webhookEventsFilter: [...new Set(filter)] }),
+  };
+}
+
+/** What the checks have let through. */
+interface KnownBody {
+  version?: string;
+  input: Record<string, unknown>;
+  webhook?: string;
+  webhook_events_filter?: WebhookEvent[];
 }
 
 function notAllowed(name: string): InvalidField {

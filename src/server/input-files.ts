@@ -4,15 +4,17 @@ import type { InvalidField } from '../catalog/validate.ts';
 import type { Predictions } from '../predictions/predictions.ts';
 import { isDataUrl, parseDataUrl } from '../storage/data-url.ts';
 import { formatFileRef } from '../storage/file-ref.ts';
+import { parseFileUrl } from '../storage/file-url.ts';
 import type { FileStore, StoredFile } from '../storage/files.ts';
 import { endingOf, sniffMediaType } from '../storage/media-type.ts';
 import { invalidInput } from './errors.ts';
-import { parseFileUrl } from './wire.ts';
 
 export interface StoredInput {
   input: Record<string, unknown>;
   /** New files, which nothing refers to until the prediction is kept. */
   files: StoredFile[];
+  /** Names of the inputs that are references now. */
+  fileInputs: string[];
 }
 
 /**
@@ -29,6 +31,7 @@ export async function storeInputFiles(
 ): Promise<StoredInput> {
   const result = { ...input };
   const files: StoredFile[] = [];
+  const referring: string[] = [];
   const faults: InvalidField[] = [];
   try {
     for (const name of fileInputs) {
@@ -41,8 +44,10 @@ export async function storeInputFiles(
         const file = await store.put(`${name}${endingOf(sniffMediaType(bytes))}`, bytes);
         files.push(file);
         result[name] = formatFileRef(file);
+        referring.push(name);
       } else if (ref && (await predictions.file(ref.key))?.name === ref.name) {
         result[name] = formatFileRef(ref);
+        referring.push(name);
       }
     }
     if (faults.length > 0) throw invalidInput(faults);
@@ -50,7 +55,7 @@ export async function storeInputFiles(
     await forget(files, store);
     throw error;
   }
-  return { input: result, files };
+  return { input: result, files, fileInputs: referring };
 }
 
 /** Deletes files to which no prediction refers. */

@@ -4,6 +4,7 @@ import type { Logger } from '../base/log.ts';
 import type { Settings } from '../base/settings.ts';
 import type { Predictions } from '../predictions/predictions.ts';
 import type { FileStore } from '../storage/files.ts';
+import type { Deliveries } from '../webhooks/deliveries.ts';
 import { isHost } from './access.ts';
 import type { Catalogue } from './catalogue.ts';
 
@@ -28,6 +29,7 @@ export interface Server {
   administrationKey: string | undefined;
   catalogue: Catalogue;
   predictions: Predictions;
+  webhooks: Deliveries;
   files: FileStore;
   log: Logger;
   /** Why predictions cannot be served at present, in words; empty when they can. */

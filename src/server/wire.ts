@@ -1,28 +1,9 @@
 /** The JSON shapes of the API. The web page imports the types. */
 import { cogVersion, type OpenApiDocument } from '../catalog/openapi.ts';
 import { isTerminal, type Prediction } from '../predictions/prediction.ts';
-import { type FileRef, parseFileRef } from '../storage/file-ref.ts';
+import type { PredictionJson } from '../predictions/prediction-json.ts';
 import { missingFiles, type RepositoryState, wayToGet } from '../weights/inventory.ts';
 import type { CatalogueEntry } from './catalogue.ts';
-
-export interface PredictionJson {
-  id: string;
-  model: string;
-  version: string;
-  input: Record<string, unknown>;
-  logs: string;
-  output: unknown;
-  data_removed: boolean;
-  error: string | null;
-  source: 'api' | 'web';
-  status: 'starting' | 'processing' | 'succeeded' | 'failed' | 'canceled';
-  created_at: string;
-  started_at: string | null;
-  completed_at: string | null;
-  metrics: Record<string, number>;
-  /** Never null inside: the Python client reads it as a map of strings. */
-  urls: Record<string, string>;
-}
 
 export interface VersionJson {
   id: string;
@@ -65,37 +46,6 @@ export interface PageJson<Item> {
   next: string | null;
   previous: string | null;
   results: Item[];
-}
-
-/**
- * @param origin where the caller reaches this server, without path
- * @param fileInputs names of the model's inputs that hold files; a prompt may look like a reference and stays a prompt
- */
-export function predictionJson(prediction: Prediction, origin: string, fileInputs: readonly string[]): PredictionJson {
-  const input = Object.entries(prediction.input).map(([name, value]) => [
-    name,
-    fileInputs.includes(name) ? withFileUrls(value, origin) : value,
-  ]);
-  const self = `${origin}/v1/predictions/${prediction.id}`;
-  return {
-    id: prediction.id,
-    model: prediction.model,
-    version: prediction.version,
-    input: Object.fromEntries(input),
-    logs: prediction.logs,
-    // Whole or not at all: to some clients any output means that the prediction is done.
-    output: isTerminal(prediction.status) ? withFileUrls(prediction.output ?? null, origin) : null,
-    data_removed: prediction.dataRemoved,
-    error: prediction.error,
-    source: prediction.source,
-    // Most clients do not know `aborted` and would poll for ever.
-    status: prediction.status === 'aborted' ? 'canceled' : prediction.status,
-    created_at: prediction.createdAt.toISOString(),
-    started_at: prediction.startedAt?.toISOString() ?? null,
-    completed_at: prediction.completedAt?.toISOString() ?? null,
-    metrics: prediction.metrics,
-    urls: { cancel: `${self}/cancel`, get: self },
-  };
 }
 
 /**
@@ -152,31 +102,4 @@ export function weightsJson(state: RepositoryState): WeightsJson {
     })),
     get: wayToGet(state) ?? null,
   };
-}
-
-export function fileUrl({ key, name }: FileRef, origin: string): string {
-  return `${origin}/f/${key}/${encodeURIComponent(name)}`;
-}
-
-const ownFilePath = /^(?:\/v1)*\/f\/([A-Za-z0-9_-]+)\/([^/]+)$/;
-
-/** The file that a URL of this server names, whatever host name it was given; `undefined` for any other URL. */
-export function parseFileUrl(url: string): FileRef | undefined {
-  const match = URL.canParse(url) ? ownFilePath.exec(new URL(url).pathname) : null;
-  if (!match) return undefined;
-  try {
-    return { key: match[1]!, name: decodeURIComponent(match[2]!) };
-  } catch {
-    return undefined;
-  }
-}
-
-/** References to stored files become URLs, at any depth. */
-function withFileUrls(value: unknown, origin: string): unknown {
-  if (Array.isArray(value)) return value.map((item) => withFileUrls(item, origin));
-  if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, withFileUrls(item, origin)]));
-  }
-  const ref = parseFileRef(value);
-  return ref ? fileUrl(ref, origin) : value;
 }

@@ -1,14 +1,12 @@
 /**
- * The only place that opens a URL that came from a caller. Such a URL is hostile until checked: the address that was
- * checked is the address that is connected to, at every hop, and size and time are bounded while bytes arrive.
+ * The only place that reads a URL that came from a caller (`post-url.ts` writes to one). Such a URL is hostile until
+ * checked: addresses are checked at every hop, and size and time are bounded while bytes arrive.
  */
-import { lookup } from 'node:dns';
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import { isIP, type LookupFunction } from 'node:net';
 import type { Readable } from 'node:stream';
-import { Agent, request } from 'undici';
+import { type Agent, request } from 'undici';
 import { InputError, RuntimeFailure } from '../base/errors.ts';
-import { isPublicAddress } from './public-address.ts';
+import { guardedAgent, isPrivateLiteral, Refusal } from './guarded-connect.ts';
 
 export interface FetchOptions {
   maxBytes: number;
@@ -33,8 +31,7 @@ const mostRedirects = 5;
 export async function fetchToFile(url: string, destination: string, options: FetchOptions): Promise<number> {
   const timeout = AbortSignal.timeout(options.timeoutMs);
   const signal = options.signal ? AbortSignal.any([timeout, options.signal]) : timeout;
-  // One agent for one transfer: a connection is never reused for a name that was checked in another transfer.
-  const agent = new Agent({ connect: { lookup: checkedLookup(options.allowPrivate) } });
+  const agent = guardedAgent(options.allowPrivate ? undefined : new Refusal(notPublic));
   const refuse = (reason: string): InputError =>
     new InputError(`${options.field ? `${options.field}: ` : ''}${shown(url)} ${reason}`, options.field);
   let created = false;
@@ -62,11 +59,6 @@ export async function fetchToFile(url: string, destination: string, options: Fet
   } finally {
     await agent.destroy();
   }
-}
-
-/** Why a URL is not read; the URL itself is put before it. */
-class Refusal extends Error {
-  override readonly name = 'Refusal';
 }
 
 async function follow(url: string, agent: Agent, signal: AbortSignal, options: FetchOptions): Promise<Readable> {
@@ -118,24 +110,8 @@ function checkUrl(url: string, allowPrivate: boolean): URL {
   if (target.username || target.password) {
     throw new Refusal('holds a user name or a password; give an address that needs none.');
   }
-  // A literal address is connected to without a look-up.
-  const host = target.hostname.replace(/^\[|\]$/g, '');
-  if (isIP(host) && !allowPrivate && !isPublicAddress(host)) throw new Refusal(notPublic);
+  if (!allowPrivate && isPrivateLiteral(target)) throw new Refusal(notPublic);
   return target;
-}
-
-/** Looks a name up once, checks every address, and hands these very addresses to the socket: no second look-up. */
-function checkedLookup(allowPrivate: boolean): LookupFunction {
-  return (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, (error, addresses) => {
-      if (error) return callback(error, '', 0);
-      if (!allowPrivate && !addresses.every(({ address }) => isPublicAddress(address))) {
-        return callback(new Refusal(notPublic), '', 0);
-      }
-      if (options.all) return callback(null, addresses);
-      return callback(null, addresses[0]!.address, addresses[0]!.family);
-    });
-  };
 }
 
 async function save(body: Readable, file: FileHandle, maxBytes: number): Promise<number> {

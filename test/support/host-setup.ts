@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createSecrets } from '../../src/accounts/secrets.ts';
 import { createLog } from '../../src/base/log.ts';
 import { readSettings, type Settings } from '../../src/base/settings.ts';
 import { loadModels } from '../../src/catalog/list.ts';
@@ -12,6 +13,7 @@ import type { NewPrediction } from '../../src/predictions/predictions.ts';
 import { createPredictions, type PredictionStore } from '../../src/predictions/store.ts';
 import type { FileStore } from '../../src/storage/files.ts';
 import { createLocalFileStore } from '../../src/storage/local-files.ts';
+import { startWebhooks, type Webhooks } from '../../src/webhooks/webhooks.ts';
 import { type DatabaseKind, makePlace } from './databases.ts';
 import { waitUntil } from './wait-until.ts';
 
@@ -22,6 +24,7 @@ export interface HostSetup {
   home: string;
   database: Database;
   predictions: PredictionStore;
+  webhooks: Webhooks;
   files: FileStore;
   settings: Settings;
   startHost(changes?: Partial<Settings>, options?: Partial<HostOptions>): Promise<Host>;
@@ -47,6 +50,7 @@ export async function setUpHost(kind: DatabaseKind): Promise<HostSetup> {
   const models = await loadModels(settings.modelFolders);
   const database = await openDatabase(settings, log);
   const predictions = await createPredictions(database, log);
+  const webhooks = startWebhooks({ database, secrets: createSecrets(database), settings, log });
   const folder = join(settings.home, 'files');
   const files = createLocalFileStore(folder);
   const hosts: Host[] = [];
@@ -62,12 +66,13 @@ export async function setUpHost(kind: DatabaseKind): Promise<HostSetup> {
     home: place.home,
     database,
     predictions,
+    webhooks,
     files,
     settings,
     async startHost(changes = {}, options = {}) {
       const timing = { beatMs: 100, confirmMs: 300, lapseMs: 2_000 };
       const changed = { ...settings, ...changes };
-      const base = { database, predictions, files, models, settings: changed, log, environment, timing };
+      const base = { database, predictions, webhooks, files, models, settings: changed, log, environment, timing };
       const host = await startHost({ ...base, ...options });
       hosts.push(host);
       return host;
@@ -95,6 +100,7 @@ export async function setUpHost(kind: DatabaseKind): Promise<HostSetup> {
         .map((entry) => entry.name),
     async close() {
       for (const host of hosts) await host.close(0);
+      await webhooks.close();
       await predictions.close();
       await database.close();
       await place.remove();

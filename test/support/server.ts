@@ -14,6 +14,7 @@ import { removeOldData } from '../../src/predictions/retention.ts';
 import { createPredictions } from '../../src/predictions/store.ts';
 import { createApp } from '../../src/server/app.ts';
 import { createLocalFileStore } from '../../src/storage/local-files.ts';
+import { startWebhooks } from '../../src/webhooks/webhooks.ts';
 
 export const testModels = fileURLToPath(new URL('./models/', import.meta.url));
 
@@ -54,16 +55,27 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
   const files = createLocalFileStore(join(home, 'files'));
   const accounts = await openAccounts(database, settings, log);
   const predictions = await createPredictions(database, log);
+  const webhooks = startWebhooks({ database, secrets: accounts, settings, log });
   const host = await startHost({
     database,
     predictions,
+    webhooks,
     files,
     models,
     settings,
     log,
     environment: { ...process.env, ...environment },
   });
-  const parts = { settings, accounts, administrationKey: testAdministrationKey, models, predictions, files, log };
+  const parts = {
+    settings,
+    accounts,
+    administrationKey: testAdministrationKey,
+    models,
+    predictions,
+    webhooks,
+    files,
+    log,
+  };
   const app = createApp({ ...parts, ready: async () => [] });
   await app.listen({ host: settings.host, port: 0 });
   const { port } = app.server.address() as AddressInfo;
@@ -71,6 +83,7 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
   const close = async (): Promise<void> => {
     await app.close();
     await host.close(0);
+    await webhooks.close();
     await predictions.close();
     accounts.close();
     await database.close();

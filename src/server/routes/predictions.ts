@@ -1,34 +1,34 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isTerminal, type Prediction } from '../../predictions/prediction.ts';
-import type { ListQuery } from '../../predictions/predictions.ts';
+import { type PredictionJson, predictionJson } from '../../predictions/prediction-json.ts';
+import type { ListQuery, NewPrediction } from '../../predictions/predictions.ts';
 import type { CatalogueEntry } from '../catalogue.ts';
-import { readCreateRequest } from '../create-request.ts';
+import { type CreateRequest, readCreateRequest } from '../create-request.ts';
 import { invalidInput, invalidVersion, notAvailable, notFound } from '../errors.ts';
 import { forget, storeInputFiles } from '../input-files.ts';
 import { pageJson, pageSize } from '../pagination.ts';
 import { parsePrefer } from '../prefer.ts';
 import { originOf, type Server } from '../server.ts';
-import { asStillStarting, type PredictionJson, predictionJson } from '../wire.ts';
+import { checkWebhook } from '../webhook-request.ts';
+import { asStillStarting } from '../wire.ts';
 
 type Query = Record<string, string | undefined>;
 
 export function predictionRoutes(app: FastifyInstance, server: Server): void {
-  const json = (request: FastifyRequest, prediction: Prediction): PredictionJson => {
-    const fileInputs = server.catalogue.bySlug(prediction.model)?.fileInputs ?? [];
-    return predictionJson(prediction, originOf(request, server.settings), fileInputs);
-  };
+  const json = (request: FastifyRequest, prediction: Prediction): PredictionJson =>
+    predictionJson(prediction, originOf(request, server.settings));
 
   app.post('/predictions', async (request, reply) => {
-    const { version, input } = readCreateRequest(request.body, 'by version');
-    const entry = server.catalogue.byReference(version);
+    const body = readCreateRequest(request.body, 'by version');
+    const entry = server.catalogue.byReference(body.version);
     if (!entry) throw invalidVersion();
-    return create(request, reply, entry, input);
+    return create(request, reply, entry, body);
   });
 
   app.post<{ Params: { owner: string; name: string } }>('/models/:owner/:name/predictions', async (request, reply) => {
     const entry = server.catalogue.bySlug(`${request.params.owner}/${request.params.name}`);
     if (!entry) throw notFound();
-    return create(request, reply, entry, readCreateRequest(request.body, 'on model').input);
+    return create(request, reply, entry, readCreateRequest(request.body, 'on model'));
   });
 
   app.get<{ Params: { id: string } }>('/predictions/:id', async (request) => {
@@ -56,12 +56,16 @@ export function predictionRoutes(app: FastifyInstance, server: Server): void {
     request: FastifyRequest,
     reply: FastifyReply,
     entry: CatalogueEntry,
-    input: unknown,
+    body: CreateRequest,
   ): Promise<PredictionJson> {
     refuseDeadline(request);
-    const checked = entry.checkInput(input);
+    const checked = entry.checkInput(body.input);
     if (checked.faults.length > 0) throw invalidInput(checked.faults);
-    const prediction = await keep(request, entry, checked.input);
+    const { webhook: url, webhookEventsFilter } = body;
+    const prediction = await keep(request, entry, checked.input, {
+      ...(url !== undefined && { webhook: await checkWebhook(url, server) }),
+      ...(webhookEventsFilter && { webhookEventsFilter }),
+    });
     const wait = parsePrefer(request.headers.prefer);
     const ended = wait && (await hold(prediction, wait.holdMs));
     const answer = json(request, wait ? asStillStarting(ended ?? prediction) : prediction);
@@ -75,6 +79,7 @@ export function predictionRoutes(app: FastifyInstance, server: Server): void {
     request: FastifyRequest,
     entry: CatalogueEntry,
     input: Record<string, unknown>,
+    webhook: Pick<NewPrediction, 'webhook' | 'webhookEventsFilter'>,
   ): Promise<Prediction> {
     const stored = await storeInputFiles(input, entry.fileInputs, server.files, server.predictions);
     try {
@@ -84,6 +89,8 @@ export function predictionRoutes(app: FastifyInstance, server: Server): void {
         version: entry.model.version,
         input: stored.input,
         inputFiles: stored.files,
+        ...(stored.fileInputs.length > 0 && { fileInputs: stored.fileInputs }),
+        ...webhook,
         source: 'api',
         origin: originOf(request, server.settings),
       });
