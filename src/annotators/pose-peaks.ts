@@ -21,16 +21,17 @@ const mostPeaks = 1000;
  */
 export function findPeaks(heat: Raster<Float32Array>): Peak[] {
   const { width, height, data } = heat;
+  const warm = findWarmth(heat);
   const peaks: Peak[] = [];
   // Three rows are all that is needed at a time; outside of the map there are zeros.
   let above: Float64Array = new Float64Array(width);
-  let row = blurredRow(heat, 0);
+  let row = blurredRow(heat, warm, 0);
   for (let y = 0; y < height; y++) {
-    const below = y + 1 < height ? blurredRow(heat, y + 1) : new Float64Array(width);
+    const below = y + 1 < height ? blurredRow(heat, warm, y + 1) : new Float64Array(width);
     for (let x = 0; x < width; x++) {
       const value = row[x]!;
-      if (!(value > leastHeat) || value < above[x]! || value < below[x]!) continue;
-      if (value < (row[x - 1] ?? 0) || value < (row[x + 1] ?? 0)) continue;
+      if (!(value > leastHeat && value >= above[x]! && value >= below[x]!)) continue;
+      if (!(value >= (row[x - 1] ?? 0) && value >= (row[x + 1] ?? 0))) continue;
       peaks.push({ x, y, score: data[y * width + x]! });
     }
     above = row;
@@ -39,6 +40,26 @@ export function findPeaks(heat: Raster<Float32Array>): Peak[] {
   if (peaks.length <= mostPeaks) return peaks;
   const strongest = new Set(peaks.toSorted((a, b) => b.score - a.score).slice(0, mostPeaks));
   return peaks.filter((peak) => strongest.has(peak));
+}
+
+/** Of each row, the first and the last place where there may be heat; `first` is beyond `last` where there is none. */
+interface Warmth {
+  first: Int32Array;
+  last: Int32Array;
+}
+
+function findWarmth({ width, height, data }: Raster<Float32Array>): Warmth {
+  const first = new Int32Array(height).fill(width);
+  const last = new Int32Array(height).fill(-1);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      // What is not a number spreads; and sums of many weights may be a little more than they are in truth.
+      if (data[y * width + x]! <= 0.99 * leastHeat) continue;
+      if (first[y] === width) first[y] = x;
+      last[y] = x;
+    }
+  }
+  return { first, last };
 }
 
 /**
@@ -55,24 +76,34 @@ const radius = gaussian.length - 1;
 /**
  * A row of the map after `scipy.ndimage.gaussian_filter(map, sigma=3)`: in double precision, along columns first, summed
  * from the outermost pair inward onto the middle
- * (https://github.com/scipy/scipy/blob/v1.10.1/scipy/ndimage/src/ni_filters.c#L171-L180).
+ * (https://github.com/scipy/scipy/blob/v1.10.1/scipy/ndimage/src/ni_filters.c#L171-L180). Zero where no warmth is in
+ * reach, which in most maps is nearly everywhere: no average of such values is a peak.
  */
-function blurredRow({ width, height, data }: Raster<Float32Array>, y: number): Float64Array {
+function blurredRow({ width, height, data }: Raster<Float32Array>, { first, last }: Warmth, y: number): Float64Array {
+  const blurred = new Float64Array(width);
+  let start = width;
+  let end = -1;
+  for (let near = Math.max(0, y - radius); near <= Math.min(height - 1, y + radius); near++) {
+    start = Math.min(start, first[near]! - radius);
+    end = Math.max(end, last[near]! + radius);
+  }
+  if (end < start) return blurred;
+  const from = Math.max(0, start - radius);
+  const to = Math.min(width - 1, end + radius);
+
   const columns = new Float64Array(width + 2 * radius);
-  const middle = y * width;
-  for (let x = 0; x < width; x++) columns[radius + x] = data[middle + x]! * gaussian[0]!;
+  for (let x = from; x <= to; x++) columns[radius + x] = data[y * width + x]! * gaussian[0]!;
   for (let distance = radius; distance > 0; distance--) {
     const weight = gaussian[distance]!;
     const before = mirrored(y - distance, height) * width;
     const after = mirrored(y + distance, height) * width;
-    for (let x = 0; x < width; x++) columns[radius + x]! += (data[before + x]! + data[after + x]!) * weight;
+    for (let x = from; x <= to; x++) columns[radius + x]! += (data[before + x]! + data[after + x]!) * weight;
   }
   for (let distance = 1; distance <= radius; distance++) {
     columns[radius - distance] = columns[radius + mirrored(-distance, width)]!;
     columns[radius + width - 1 + distance] = columns[radius + mirrored(width - 1 + distance, width)]!;
   }
-  const blurred = new Float64Array(width);
-  for (let x = 0; x < width; x++) {
+  for (let x = Math.max(0, start); x <= Math.min(width - 1, end); x++) {
     const center = radius + x;
     let sum = columns[center]! * gaussian[0]!;
     for (let distance = radius; distance > 0; distance--) {

@@ -90,7 +90,7 @@ export function assemble(
   const people: Person[] = [];
   for (const [index, [from, to]] of limbs.entries()) {
     for (const connection of connections[index]!) {
-      // Of three, which would end the original with an IndexError, the first two.
+      // Never more than two: a peak is in one pair of a limb, and parts come to a person from one limb, ears from two.
       const [first, second] = people.filter(
         ({ parts }) => parts[from] === connection.from || parts[to] === connection.to,
       );
