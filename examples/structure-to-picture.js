@@ -1,18 +1,19 @@
 /**
  * Runs rossjillian/controlnet on a photograph through the unmodified `replicate` client.
  *
- *   npm start                                                    (in one terminal)
- *   node examples/edges-to-picture.js photo.jpg "a bronze bust"  (in another)
+ *   npm start                                                                (in one terminal)
+ *   node examples/structure-to-picture.js photo.jpg "a bronze bust" canny    (in another)
  *
- * Saves edges.png, the structure that the model follows, and picture.png.
+ * The last word is what the picture follows: canny, depth, hed, hough, normal, pose, scribble or seg. Saves structure.png,
+ * what the model sees of the photograph, and picture.png.
  * DARKROOM_URL and DARKROOM_API_TOKEN name another server.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import Replicate from 'replicate';
 
-const [photograph, prompt = 'a portrait of an astronaut, oil painting'] = process.argv.slice(2);
+const [photograph, prompt = 'a portrait of an astronaut, oil painting', structure = 'canny'] = process.argv.slice(2);
 if (!photograph) {
-  console.error('Usage: node examples/edges-to-picture.js <photograph> [prompt]');
+  console.error('Usage: node examples/structure-to-picture.js <photograph> [prompt] [structure]');
   process.exit(2);
 }
 
@@ -27,7 +28,7 @@ const output = await replicate.run(
     input: {
       image: `data:image/jpeg;base64,${await readFile(photograph, 'base64')}`,
       prompt,
-      structure: 'canny',
+      structure,
       image_resolution: 512,
       steps: 20,
       seed: 7,
@@ -37,7 +38,7 @@ const output = await replicate.run(
   (prediction) => console.log(prediction.status, prediction.logs?.trim().split('\n').at(-1) ?? ''),
 );
 
-for (const [index, name] of ['edges.png', 'picture.png'].entries()) {
+for (const [index, name] of ['structure.png', 'picture.png'].entries()) {
   const response = await fetch(String(output[index]));
   await writeFile(name, Buffer.from(await response.arrayBuffer()));
   console.log(`saved ${name}`);
