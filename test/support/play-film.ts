@@ -30,9 +30,9 @@ export function playFilm(page: Page, source: string): Promise<PlayedFilm> {
   })()`);
 }
 
-/** The pixels, three bytes each, that a film which was played shows at a time. */
-export async function pixelsAt(page: Page, seconds: number): Promise<Uint8Array> {
-  const rgba: number[] = await page.evaluate(`(async () => {
+/** A PNG of what a film that was played shows at a time. */
+export async function pictureAt(page: Page, seconds: number): Promise<Buffer> {
+  const url: string = await page.evaluate(`(async () => {
     const video = document.querySelector('video');
     await new Promise((resolve) => {
       video.onseeked = resolve;
@@ -41,9 +41,8 @@ export async function pixelsAt(page: Page, seconds: number): Promise<Uint8Array>
     const canvas = document.querySelector('canvas');
     canvas.width = video.videoWidth;
     canvas.height = video.videoHeight;
-    const context = canvas.getContext('2d');
-    context.drawImage(video, 0, 0);
-    return [...context.getImageData(0, 0, canvas.width, canvas.height).data];
+    canvas.getContext('2d', { alpha: false }).drawImage(video, 0, 0);
+    return canvas.toDataURL('image/png');
   })()`);
-  return Uint8Array.from(rgba.filter((_, index) => index % 4 !== 3));
+  return Buffer.from(url.slice(url.indexOf(',') + 1), 'base64');
 }
