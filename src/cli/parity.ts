@@ -52,6 +52,7 @@ Making a case
   hed-apache      image → edges
   dpt-hybrid      pixel_values → predicted_depth
   mlsd            image → maps
+  openpose        image → paf, heatmap
   upernet         pixel_values → logits, a quarter of the picture's size
 
   From Python, with a model of transformers:
