@@ -4,6 +4,10 @@ export const channels = {
   waiting: 'darkroom_waiting',
   /** Payload: the id of a prediction whose running engine should stop. */
   cancel: 'darkroom_cancel',
+  /** Payload: the id of a prediction of which one more output is finished. */
+  output: 'darkroom_output',
+  /** Payload: the id of a prediction whose logs have grown. */
+  logged: 'darkroom_logged',
   /** Payload: the id of a prediction that has ended. */
   ended: 'darkroom_ended',
 } as const;

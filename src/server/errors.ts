@@ -51,6 +51,15 @@ export function notFound(): Problem {
   return new Problem(404, 'The requested resource could not be found.');
 }
 
+export function gone(detail: string): Problem {
+  return new Problem(410, detail, { title: 'Gone', headers: neverRetry });
+}
+
+/** Some clients repeat on this code, unless they are told not to. */
+export function conflict(detail: string): Problem {
+  return new Problem(409, detail, { title: 'Conflict', headers: neverRetry });
+}
+
 export function methodNotAllowed(allowed: readonly string[]): Problem {
   const list = allowed.join(', ');
   return new Problem(405, `This address answers ${list} alone.`, { headers: { allow: list } });

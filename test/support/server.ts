@@ -11,7 +11,7 @@ import { loadModels } from '../../src/catalog/list.ts';
 import { openDatabase } from '../../src/database/connect.ts';
 import { startHost } from '../../src/predictions/host.ts';
 import { removeOldData } from '../../src/predictions/retention.ts';
-import { createPredictions } from '../../src/predictions/store.ts';
+import { createPredictions, type PredictionStore } from '../../src/predictions/store.ts';
 import { createApp } from '../../src/server/app.ts';
 import { createLocalFileStore } from '../../src/storage/local-files.ts';
 import { startWebhooks } from '../../src/webhooks/webhooks.ts';
@@ -27,6 +27,7 @@ export interface TestServer {
   port: number;
   home: string;
   accounts: Accounts;
+  predictions: PredictionStore;
   /** Everything that was logged so far. */
   log(): string;
   /** What retention does, at once and with everything that has ended. */
@@ -94,6 +95,7 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
     port,
     home,
     accounts,
+    predictions,
     log: () => logged,
     async removeData() {
       await removeOldData({ database, files }, 0);

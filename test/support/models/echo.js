@@ -14,6 +14,7 @@ export default {
     steps: { kind: 'integer', description: 'How many steps.', default: 2, minimum: 0 },
     step_ms: { kind: 'integer', description: 'How long a step takes.', default: 5, minimum: 0 },
     num_outputs: { kind: 'integer', description: 'How many files.', default: 1, minimum: 0 },
+    output_ms: { kind: 'integer', description: 'How long a file takes.', default: 0, minimum: 0 },
   },
   output: 'file-list',
   weights: [],
@@ -26,6 +27,7 @@ export default {
       context.step(step + 1, input.steps);
     }
     for (let index = 0; index < input.num_outputs; index++) {
+      await pause(input.output_ms);
       context.signal.throwIfAborted();
       const bytes = Buffer.from(`${input.text} ${index}`);
       yield { name: `out-${index}.txt`, contentType: 'text/plain', bytes };
