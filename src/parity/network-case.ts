@@ -33,7 +33,7 @@ export interface CaseResult {
 /** Where a case does not say. */
 const usualTolerance = 1e-4;
 
-const networks: Readonly<Record<string, CaseNetwork>> = { ...annotatorNetworks, ...encoderNetworks, ...unetNetworks };
+const networks: Readonly<Record<string, CaseNetwork>> = { ...encoderNetworks, ...unetNetworks, ...annotatorNetworks };
 
 export async function runNetworkCase(
   folder: string,
