@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { sql } from 'kysely';
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
@@ -39,6 +40,7 @@ export function startDispatcher({ database, post, giveUpMs, timing, log }: Dispa
 } {
   const { kysely } = database;
   const closing = new AbortController();
+  setMaxListeners(0, closing.signal);
   const underWay = new Set<Promise<void>>();
   const perHost = new Map<string, number>();
   let closed = false;

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Logger } from '../base/log.ts';
 import { newMessageId } from './outbox.ts';
 import type { Post } from './post.ts';
@@ -39,6 +40,7 @@ export function createInterim(post: Post, timing: WebhookTiming, log: Logger): I
   const underWay = new Set<Promise<void>>();
   const perHost = new Map<string, number>();
   const closing = new AbortController();
+  setMaxListeners(0, closing.signal);
   closing.signal.addEventListener('abort', () => {
     for (const id of [...lines.keys()]) drop(id);
   });

@@ -1,0 +1,115 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { waitUntil } from '../../test/support/wait-until.ts';
+import { createLog } from '../base/log.ts';
+import { createInterim, type Happening } from './interim.ts';
+import type { Message, Post } from './post.ts';
+import { mostPerHost, usualTiming } from './timing.ts';
+
+const log = createLog('silent');
+const timing = { ...usualTiming, throttleMs: 100 };
+
+interface Sent {
+  body: string;
+  at: number;
+  signal: AbortSignal;
+  answer(): void;
+}
+
+/** A receiver in the place of the network: it answers when the test says so. */
+function recordingPost(answerAtOnce = true): { post: Post; sent: Sent[] } {
+  const sent: Sent[] = [];
+  const post = ({ body }: Message, signal: AbortSignal) =>
+    new Promise<{ status: number; error: undefined }>((resolve, reject) => {
+      const answer = () => resolve({ status: 204, error: undefined });
+      sent.push({ body, at: performance.now(), signal, answer });
+      signal.addEventListener('abort', () => reject(signal.reason as Error));
+      if (answerAtOnce) answer();
+    });
+  return { post, sent };
+}
+
+function happening(event: Happening['event'], text: string, predictionId = 'one'): Happening {
+  const webhook = { url: 'https://x.example/hook', allowPrivate: false };
+  return { predictionId, account: 'ada', webhook, event, body: () => text };
+}
+
+test('start goes at once; output and logs together at most once in the time, with the latest state', async () => {
+  const { post, sent } = recordingPost();
+  const interim = createInterim(post, timing, log);
+  interim.tell(happening('start', 'start'));
+  expect(sent).toHaveLength(1);
+  let place = 0;
+  const until = performance.now() + 450;
+  while (performance.now() < until) {
+    interim.tell(happening(place % 3 === 0 ? 'output' : 'logs', String(place++)));
+    await pause(5);
+  }
+  const last = String(place - 1);
+  await waitUntil('the latest is sent', () => sent.at(-1)!.body === last);
+  const throttled = sent.slice(1);
+  expect(throttled.length).toBeGreaterThanOrEqual(4);
+  expect(throttled.length).toBeLessThanOrEqual(7);
+  for (let index = 1; index < throttled.length; index++) {
+    expect(throttled[index]!.at - throttled[index - 1]!.at).toBeGreaterThanOrEqual(timing.throttleMs - 2);
+    expect(Number(throttled[index]!.body)).toBeGreaterThan(Number(throttled[index - 1]!.body));
+  }
+  await interim.close();
+});
+
+test('one prediction does not wait for the throttle of another', async () => {
+  const { post, sent } = recordingPost();
+  const interim = createInterim(post, timing, log);
+  for (let index = 0; index < 8; index++) interim.tell(happening('logs', String(index), `prediction ${index}`));
+  await waitUntil('all are sent', () => sent.length === 8, 90);
+  await interim.close();
+});
+
+test('while the receiver is busy later ones replace each other, and the order stays', async () => {
+  const { post, sent } = recordingPost(false);
+  const interim = createInterim(post, { ...timing, throttleMs: 1 }, log);
+  interim.tell(happening('start', 'start'));
+  for (const text of ['a', 'b', 'c']) interim.tell(happening('logs', text));
+  await pause(30);
+  expect(sent.map(({ body }) => body)).toEqual(['start']);
+  sent[0]!.answer();
+  await waitUntil('the next goes', () => sent.length === 2);
+  expect(sent[1]!.body).toBe('c');
+  interim.tell(happening('logs', 'd'));
+  sent[1]!.answer();
+  await waitUntil('the last goes', () => sent.length === 3);
+  expect(sent[2]!.body).toBe('d');
+  await interim.close();
+});
+
+test('the end drops what waits and stops what is under way, but for the start', async () => {
+  const { post, sent } = recordingPost(false);
+  const interim = createInterim(post, { ...timing, throttleMs: 1 }, log);
+  interim.tell(happening('start', 'start', 'short'));
+  interim.tell(happening('logs', 'never', 'short'));
+  interim.tell(happening('logs', 'under way', 'long'));
+  await waitUntil('it is under way', () => sent.length === 2);
+  interim.tell(happening('logs', 'never', 'long'));
+  interim.drop('short');
+  interim.drop('long');
+  expect(sent[0]!.signal.aborted).toBe(false);
+  expect(sent[1]!.signal.aborted).toBe(true);
+  sent[0]!.answer();
+  await pause(30);
+  expect(sent.map(({ body }) => body)).toEqual(['start', 'under way']);
+  await interim.close();
+});
+
+test('nothing piles up before a receiver that hangs, and closing ends what is left', async () => {
+  const { post, sent } = recordingPost(false);
+  const interim = createInterim(post, timing, log);
+  for (let index = 0; index < 100; index++) interim.tell(happening('start', '', String(index)));
+  expect(sent).toHaveLength(mostPerHost);
+  const other = { ...happening('start', 'other', 'other'), webhook: { url: 'https://y.example', allowPrivate: false } };
+  interim.tell(other);
+  expect(sent.at(-1)!.body).toBe('other');
+  await interim.close();
+  expect(sent.every(({ signal }) => signal.aborted)).toBe(true);
+  interim.tell(other);
+  expect(sent).toHaveLength(mostPerHost + 1);
+});
