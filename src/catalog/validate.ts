@@ -30,6 +30,7 @@ interface ObjectSchema {
 const ajv = new Ajv({ allErrors: true });
 ajv.addVocabulary(['x-order']);
 ajv.addFormat('uri', isFileUrl);
+ajv.addFormat('date-time', isDateTime);
 
 /** Compiles the check once; the result may be called for every request. */
 export function compileInputCheck(fields: Fields): (input: unknown) => CheckedInput {
@@ -106,6 +107,8 @@ function describe({ keyword, params, instancePath, schema }: ErrorObject, value:
       return { type: 'number_lte', description: `Must be less than or equal to ${params.limit}` };
     case 'format':
       return { type: 'format', description: `Does not match format '${params.format}'` };
+    case 'pattern':
+      return { type: 'pattern', description: `Does not match pattern '${params.pattern}'` };
     default:
       throw new Error(`No words for the JSON Schema keyword ${keyword} (${JSON.stringify(schema)}).`);
   }
@@ -127,6 +130,12 @@ function isFileUrl(value: string): boolean {
   if (/^data:/i.test(value)) return true;
   if (!/^https?:\/\//i.test(value) || value.length > longestUrl) return false;
   return URL.canParse(value);
+}
+
+/** Also a date alone, and without seconds. In a query string an unescaped + arrives as a space. */
+function isDateTime(value: string): boolean {
+  const form = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+ -]\d\d:?\d\d)?)?$/i;
+  return form.test(value) && !Number.isNaN(Date.parse(value.replace(' ', '+')));
 }
 
 /** Longer ones are refused by most servers anyway. */

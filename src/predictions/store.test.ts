@@ -41,7 +41,10 @@ describe.each(databaseKinds())('predictions on %s', (kind) => {
     await place?.remove();
   });
 
-  const take = () => database.kysely.transaction().execute((transaction) => predictions.tickets.take(transaction));
+  const take = () =>
+    database.kysely
+      .transaction()
+      .execute(async (transaction) => (await predictions.tickets.take(transaction))?.predictionId);
   const happens = (id: string, event: Parameters<typeof advance>[2]) =>
     database.kysely.transaction().execute((transaction) => advance(transaction, id, event, 'host'));
   const drain = async () => {

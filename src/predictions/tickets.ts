@@ -11,11 +11,22 @@ const queueName = 'predictions';
  * own) that could disagree with it.
  */
 export interface Tickets {
-  /** @param again it ran before and goes to the front */
-  add(transaction: Queries, predictionId: string, again: boolean): Promise<void>;
+  /**
+   * @param again it had a ticket before and goes to the front
+   * @param deployment what it runs under, if anything
+   */
+  add(transaction: Queries, predictionId: string, again: boolean, deployment?: string | null): Promise<void>;
+  /** Tickets of new predictions, all at once. */
+  addAll(transaction: Queries, tickets: readonly Ticket[]): Promise<void>;
   /** Uses up the oldest ticket that nobody else is about to use up. */
-  take(transaction: Queries): Promise<string | undefined>;
+  take(transaction: Queries): Promise<Ticket | undefined>;
   close(): Promise<void>;
+}
+
+export interface Ticket {
+  predictionId: string;
+  /** On the ticket, so that it need not be looked up for the many that have none. */
+  deployment?: string;
 }
 
 export async function openTickets(database: Database, log: Logger): Promise<Tickets> {
@@ -35,15 +46,20 @@ export async function openTickets(database: Database, log: Logger): Promise<Tick
   // that look would wait for the transaction that waits for it.
   await boss.findJobs(queueName, { id: '00000000-0000-0000-0000-000000000000' });
   return {
-    async add(transaction, predictionId, again) {
-      await boss.send(queueName, { predictionId }, { db: fromKysely(transaction), priority: again ? 1 : 0 });
+    async add(transaction, predictionId, again, deployment) {
+      const ticket: Ticket = deployment ? { predictionId, deployment } : { predictionId };
+      await boss.send(queueName, ticket, { db: fromKysely(transaction), priority: again ? 1 : 0 });
+    },
+    async addAll(transaction, tickets) {
+      const jobs = tickets.map((data) => ({ data }));
+      await boss.insert(queueName, jobs, { db: fromKysely(transaction), returnId: false });
     },
     async take(transaction) {
       const db = fromKysely(transaction);
-      const [job] = await boss.fetch<{ predictionId: string }>(queueName, { db });
+      const [job] = await boss.fetch<Ticket>(queueName, { db });
       if (!job) return undefined;
       await boss.deleteJob(queueName, job.id, { db });
-      return job.data.predictionId;
+      return job.data;
     },
     close: () => boss.stop({ close: false, graceful: false }),
   };

@@ -9,11 +9,14 @@ import { bodyTooLarge, methodNotAllowed, notFound, sendProblem, toProblem } from
 import { guard } from './guard.ts';
 import { accountRoutes } from './routes/account.ts';
 import { administrationRoutes } from './routes/administration.ts';
+import { deploymentRoutes } from './routes/deployments.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
 import { predictionRoutes } from './routes/predictions.ts';
+import { searchRoutes } from './routes/search.ts';
 import { streamRoutes } from './routes/streams.ts';
+import { trainingRoutes } from './routes/trainings.ts';
 import { uploadRoutes } from './routes/uploads.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 import type { Server } from './server.ts';
@@ -26,6 +29,9 @@ export interface AppOptions extends Omit<Server, 'catalogue' | 'closing'> {
 const routes = [
   predictionRoutes,
   modelRoutes,
+  searchRoutes,
+  deploymentRoutes,
+  trainingRoutes,
   fileRoutes,
   streamRoutes,
   uploadRoutes,

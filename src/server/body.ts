@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
-import type { FastifyInstance } from 'fastify';
-import { badRequest, bodyTooLarge } from './errors.ts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { badRequest, bodyTooLarge, unsupportedMediaType } from './errors.ts';
 
 /**
  * Bodies are JSON, also where no Content-Type says so, and may be missing: some clients announce JSON on every request
@@ -21,6 +21,16 @@ export function readJsonBodies(app: FastifyInstance, limit: number): void {
   const json = /^application\/(?:[\w.-]+\+)?json *(?:;|$)/;
   app.addContentTypeParser<Buffer>(json, { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
     parseJson(body),
+  );
+  // A search is words and no JSON; nothing else is.
+  const plainText = /^text\/plain *(?:;|$)/;
+  app.addContentTypeParser<Buffer>(
+    plainText,
+    { parseAs: 'buffer' },
+    async ({ method }: FastifyRequest, body: Buffer) => {
+      if (method !== 'QUERY') throw unsupportedMediaType();
+      return body.toString();
+    },
   );
 }
 

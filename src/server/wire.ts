@@ -1,4 +1,5 @@
 /** The JSON shapes of the API. The web page imports the types. */
+import type { Collection } from '../catalog/collections.ts';
 import { cogVersion, type OpenApiDocument } from '../catalog/openapi.ts';
 import { isTerminal, type Prediction } from '../predictions/prediction.ts';
 import type { PredictionJson } from '../predictions/prediction-json.ts';
@@ -28,6 +29,8 @@ export interface ModelJson {
   default_example: PredictionJson | null;
   latest_version: VersionJson;
   created_at: string;
+  /** Only of a model that is asked for by its address. */
+  weights?: WeightsJson[];
 }
 
 /** What a model's page says of its published weights; the public service has no such field. */
@@ -40,6 +43,18 @@ export interface WeightsJson {
   files: { path: string; present: boolean; size: number | null; sha256: string | null }[];
   /** A command, or a page to get them from; null when nothing is missing. */
   get: string | null;
+}
+
+export interface CollectionJson {
+  slug: string;
+  name: string;
+  description: string;
+}
+
+/** A model in the answer to a search. */
+export interface FoundModelJson {
+  model: ModelJson;
+  metadata: { generated_description: string; score: number; tags: readonly string[] };
 }
 
 export interface PageJson<Item> {
@@ -66,7 +81,8 @@ export function versionJson({ model, openApiSchema }: CatalogueEntry): VersionJs
   };
 }
 
-export function modelJson(entry: CatalogueEntry, origin: string): ModelJson {
+/** @param runs how often each model ran, by `owner/name` */
+export function modelJson(entry: CatalogueEntry, origin: string, runs: ReadonlyMap<string, number>): ModelJson {
   const { owner, name, description, createdAt } = entry.model;
   return {
     url: `${origin}/${owner}/${name}`,
@@ -79,12 +95,20 @@ export function modelJson(entry: CatalogueEntry, origin: string): ModelJson {
     paper_url: null,
     weights_url: null,
     license_url: null,
-    run_count: 0,
+    run_count: runs.get(entry.slug) ?? 0,
     cover_image_url: null,
     default_example: null,
     latest_version: versionJson(entry),
     created_at: new Date(createdAt).toISOString(),
   };
+}
+
+export function foundModelJson(model: ModelJson, score: number, tags: readonly string[]): FoundModelJson {
+  return { model, metadata: { generated_description: model.description, score, tags } };
+}
+
+export function collectionJson({ slug, name, description }: Collection): CollectionJson {
+  return { slug, name, description };
 }
 
 export function weightsJson(state: RepositoryState): WeightsJson {

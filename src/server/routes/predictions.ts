@@ -31,6 +31,18 @@ export function predictionRoutes(app: FastifyInstance, server: Server): void {
     return create(request, reply, entry, readCreateRequest(request.body, 'on model'));
   });
 
+  app.post<{ Params: { owner: string; name: string } }>(
+    '/deployments/:owner/:name/predictions',
+    async (request, reply) => {
+      const id = `${request.params.owner}/${request.params.name}`;
+      const deployment = await server.predictions.deployments.get(request.account, id);
+      if (!deployment) throw notFound();
+      const entry = server.catalogue.byReference(deployment.version);
+      if (!entry) throw invalidVersion();
+      return create(request, reply, entry, readCreateRequest(request.body, 'on model'), deployment.id);
+    },
+  );
+
   app.get<{ Params: { id: string } }>('/predictions/:id', async (request) => {
     const { account, params } = request;
     const prediction = isId(params.id) ? await server.predictions.get(account, params.id) : undefined;
@@ -57,6 +69,7 @@ export function predictionRoutes(app: FastifyInstance, server: Server): void {
     reply: FastifyReply,
     entry: CatalogueEntry,
     body: CreateRequest,
+    deployment?: string,
   ): Promise<PredictionJson> {
     refuseDeadline(request);
     const checked = entry.checkInput(body.input);
@@ -65,6 +78,7 @@ export function predictionRoutes(app: FastifyInstance, server: Server): void {
     const prediction = await keep(request, entry, checked.input, {
       ...(url !== undefined && { webhook: await checkWebhook(url, server) }),
       ...(webhookEventsFilter && { webhookEventsFilter }),
+      ...(deployment !== undefined && { deployment }),
     });
     const wait = parsePrefer(request.headers.prefer);
     const ended = wait && (await hold(prediction, wait.holdMs));
@@ -79,7 +93,7 @@ export function predictionRoutes(app: FastifyInstance, server: Server): void {
     request: FastifyRequest,
     entry: CatalogueEntry,
     input: Record<string, unknown>,
-    webhook: Pick<NewPrediction, 'webhook' | 'webhookEventsFilter'>,
+    extras: Pick<NewPrediction, 'webhook' | 'webhookEventsFilter' | 'deployment'>,
   ): Promise<Prediction> {
     const stored = await storeInputFiles(input, entry.fileInputs, server.files, server.predictions);
     try {
@@ -90,7 +104,7 @@ export function predictionRoutes(app: FastifyInstance, server: Server): void {
         input: stored.input,
         inputFiles: stored.files,
         ...(stored.fileInputs.length > 0 && { fileInputs: stored.fileInputs }),
-        ...webhook,
+        ...extras,
         source: 'api',
         origin: originOf(request, server.settings),
       });

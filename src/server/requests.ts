@@ -1,0 +1,45 @@
+/** What bodies and queries may hold: routes check against these schemas, and the OpenAPI document shows them. */
+import { Type } from 'typebox';
+import { mostDeployments } from '../predictions/deployments.ts';
+
+export const modelsQuery = Type.Object({
+  sort_by: Type.Optional(
+    Type.Enum(['model_created_at', 'latest_version_created_at'], {
+      description: 'A model here has one version, created when the model was: both order alike.',
+      default: 'latest_version_created_at',
+    }),
+  ),
+  sort_direction: Type.Optional(Type.Enum(['asc', 'desc'], { default: 'desc' })),
+});
+
+export const searchQuery = Type.Object({
+  query: Type.String({ description: 'Words to look for; without any, every model is found.' }),
+  limit: Type.Optional(
+    Type.Integer({ description: 'How many models to answer at the most.', minimum: 1, maximum: 50, default: 20 }),
+  ),
+});
+
+const configuration = {
+  version: Type.String({ description: 'The version that predictions run, 64 hex digits.' }),
+  hardware: Type.String({ description: 'The `sku` of something in `GET /hardware`.' }),
+  min_instances: Type.Integer({ description: 'Kept, and without effect.', minimum: 0, maximum: 5 }),
+  max_instances: Type.Integer({
+    description: 'How many predictions of the deployment run at the same time; with 0 they wait.',
+    minimum: 0,
+    maximum: 20,
+  }),
+};
+
+export const newDeployment = Type.Object(
+  {
+    name: Type.String({
+      description: `What it is called in addresses. An account has at most ${mostDeployments} deployments.`,
+      pattern: '^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$',
+    }),
+    model: Type.String({ description: 'The model, `owner/name`.' }),
+    ...configuration,
+  },
+  { additionalProperties: false },
+);
+
+export const deploymentChanges = Type.Partial(Type.Object(configuration), { additionalProperties: false });
