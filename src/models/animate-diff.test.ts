@@ -91,9 +91,11 @@ test.each(['animate-diff', 'animate-diff-v2', 'animate-diff-unguided'])(
       residency: recorded.residency,
       locate: async (repositories) => ({
         set: 'full',
-        folders: repositories.map(
-          ({ repository }) => found.weights.map((folder) => path(`${folder}/${repository}`)).find(existsSync)!,
-        ),
+        folders: repositories.map(({ repository, mirrors = [] }) => {
+          const names = [repository, ...mirrors];
+          const folders = found.weights.flatMap((folder) => names.map((name) => path(`${folder}/${name}`)));
+          return folders.find(existsSync)!;
+        }),
       }),
     };
 
@@ -212,8 +214,13 @@ describe('on the mini set', () => {
     };
     await draw({ motion_module: 'mm_sd_v15_v2', path: 'lyriel_v16.safetensors' }, { ...mini, locate });
     const [[base, ...named]] = asked as [WeightRepository[]];
-    expect(base!.files).not.toContain('unet/diffusion_pytorch_model.safetensors');
-    expect(named.map(({ repository, files }) => [repository, files])).toEqual([
+    expect(pathsOf(base!.files)).toEqual([
+      'unet/config.json',
+      'vae/config.json',
+      'text_encoder/config.json',
+      'text_encoder/model.safetensors',
+    ]);
+    expect(named.map(({ repository, files }) => [repository, pathsOf(files)])).toEqual([
       ['guoyww/animatediff', ['mm_sd_v15_v2.ckpt']],
       ['civitai/72396', ['lyriel_v16.safetensors']],
     ]);
@@ -269,4 +276,8 @@ describe('on the mini set', () => {
 
 function choicesOf(name: 'path'): AnimateDiffInput['path'][] {
   return animateDiff.inputs[name].choices.filter((choice) => choice !== animateDiff.inputs[name].default);
+}
+
+function pathsOf(files: WeightRepository['files']): string[] {
+  return files.map((file) => (typeof file === 'string' ? file : file.path));
 }
