@@ -4,6 +4,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { miniContext } from '../../test/support/mini-context.ts';
 import type { InputOf } from '../catalog/fields.ts';
 import type { OutputFile, PredictContext } from '../catalog/model.ts';
+import { weightFiles } from '../weights/inventory.ts';
 import controlnet from './controlnet.ts';
 
 const photo = (name: string): string => fileURLToPath(new URL(`../../test/fixtures/${name}`, import.meta.url));
@@ -107,7 +108,7 @@ describe('where only weights for commercial use are allowed', () => {
 
   test('the other structures have no other weights', () => {
     const others = controlnet.weights.filter(({ commercialUse }) => !commercialUse);
-    expect(others.flatMap(({ files }) => files)).toEqual([
+    expect(others.flatMap(weightFiles).map(({ path }) => path)).toEqual([
       'annotator/ckpts/network-bsds500.pth',
       'body_pose_model.pth',
     ]);

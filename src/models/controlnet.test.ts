@@ -9,6 +9,7 @@ import type { InputOf } from '../catalog/fields.ts';
 import type { OutputFile, PredictContext } from '../catalog/model.ts';
 import { readTensors } from '../parity/case-tensors.ts';
 import { createResidency, type Residency } from '../runtime/residency.ts';
+import { locateWeights } from '../weights/locate.ts';
 import controlnet from './controlnet.ts';
 
 interface Run {
@@ -30,6 +31,7 @@ interface ManyRuns {
 /** Measured: 4.8e-6 and 0.0006; float32 itself is up to 4.2e-6 away from float64 here. */
 const tolerance = { relL2: 2e-5, meanPixelDifference: 0.003 };
 
+const onlyFull = { weights: 'full', weightLicences: 'all' } as const;
 const pipelines = new URL('../../test/fixtures/pipelines/', import.meta.url);
 const residency = createResidency({ device: 'cpu' });
 afterAll(() => residency.close());
@@ -71,6 +73,8 @@ function recordLatents(): { residency: Residency; latents: () => number[][] } {
 /** Runs the model on the weights of the fixtures. */
 async function predict({ input }: Run, path: (file: string) => string) {
   const recorded = recordLatents();
+  const nowhere = path('nowhere');
+  const settings = { ...onlyFull, weightsPath: path('../controlnet-weights'), hfHome: nowhere, home: nowhere };
   const steps: string[] = [];
   const lines: string[] = [];
   const context: PredictContext = {
@@ -79,10 +83,7 @@ async function predict({ input }: Run, path: (file: string) => string) {
     signal: { aborted: false, throwIfAborted() {} },
     residency: recorded.residency,
     licences: 'all',
-    locate: async (repositories) => ({
-      set: 'full',
-      folders: repositories.map(({ repository }) => path(`../controlnet-weights/${repository}`)),
-    }),
+    locate: (repositories) => locateWeights(repositories, settings),
   };
   const files: OutputFile[] = [];
   for await (const file of controlnet.predict({ ...input, image: path(input.image) }, context)) files.push(file);

@@ -24,7 +24,7 @@ export function controlSize(source: Size, resolution: number): Size {
   const size = { width: side(source.width), height: side(source.height) };
   if (size.width * size.height > largestArea) {
     throw new InputError(
-      `image is ${source.width}×${source.height}; with its smaller side at ${resolution} the output would be ` +
+      `image is ${source.width}×${source.height}; with its smaller side at ${resolution} it would become ` +
         `${size.width}×${size.height}. Crop it to a less extreme shape.`,
       'image',
     );

@@ -37,12 +37,13 @@ const home = mkdtempSync(join(tmpdir(), 'darkroom-e2e-'));
 let darkroom: Program;
 let replicate: Replicate;
 
-async function start(): Promise<void> {
+async function start(settings: Record<string, string> = {}): Promise<void> {
   darkroom = await startProgram('serve', {
     PORT: '0',
     DARKROOM_HOME: home,
     HF_HOME: home,
     DARKROOM_LOG_LEVEL: 'warn',
+    ...settings,
   });
   replicate = new Replicate({ baseUrl: `${darkroom.origin}/v1`, auth: 'any' });
 }
@@ -72,7 +73,7 @@ async function ended(prediction: Prediction): Promise<Prediction> {
 
 const digest = (file: Buffer | undefined): string => createHash('sha256').update(file!).digest('hex');
 
-beforeAll(start);
+beforeAll(() => start());
 afterAll(async () => {
   await darkroom?.end();
   rmSync(home, { recursive: true, force: true });
@@ -290,4 +291,12 @@ test('cancel stops a running prediction within two steps', async () => {
   const canceled = await ended(prediction);
   expect(canceled.status).toBe('canceled');
   expect(stepsDone(canceled) - before).toBeLessThanOrEqual(2);
+});
+
+test('an operator may ask for weights that are free for commercial use', async () => {
+  await darkroom.end();
+  await start({ DARKROOM_WEIGHT_LICENCES: 'commercial' });
+  const { prediction } = await predict({ structure: 'scribble' });
+  expect(prediction.status).toBe('succeeded');
+  expect(prediction.logs).toMatch(/^Structure: drawn by lllyasviel\/Annotators \(Apache 2\.0\)/m);
 });
