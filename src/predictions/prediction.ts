@@ -39,6 +39,10 @@ export interface Prediction {
   webhook: Webhook | null;
   /** As sent; which events are sent is for `webhooks/webhook.ts` to say. */
   webhookEventsFilter: readonly WebhookEvent[] | null;
+  /** When it is given up, unless it has ended. */
+  deadline: Date | null;
+  /** Whether its readers know the status `aborted`; others are told `canceled`. */
+  reportsAborted: boolean;
 }
 
 /** What can happen to a prediction. Events with an `attempt` come from a host and count only for that attempt. */
@@ -54,6 +58,8 @@ export type PredictionEvent =
   | { type: 'canceled'; attempt: number }
   /** The caller wants it to end. */
   | { type: 'cancelRequested' }
+  /** Its deadline may have come. */
+  | { type: 'deadlinePassed' }
   /** The engine or its host ended in the middle; `what` says which, for the logs. */
   | { type: 'interrupted'; attempt: number; what: string; maxAttempts: number }
   /** The host closes in good order and gives the prediction back. */
@@ -75,22 +81,25 @@ export function transition(before: Prediction, event: PredictionEvent, at: Date)
   if ('attempt' in event && (before.status !== 'processing' || event.attempt !== before.attempt)) return before;
   switch (event.type) {
     case 'started':
-      if (before.status !== 'starting') return before;
+      // Past its deadline it is not worth a start; `deadlinePassed` ends it.
+      if (before.status !== 'starting' || isOverdue(before, at)) return before;
       return { ...before, status: 'processing', startedAt: at, attempt: before.attempt + 1 };
     case 'logged':
-      return event.text === '' ? before : { ...before, logs: before.logs + event.text };
+      return event.text === '' ? before : { ...before, logs: before.logs + storable(event.text) };
     case 'output':
       return { ...before, output: event.output };
     case 'succeeded':
       return ended(before, 'succeeded', at, event.predictSeconds);
     case 'failed':
-      return { ...ended(before, 'failed', at), error: event.error };
+      return { ...ended(before, 'failed', at), error: storable(event.error) };
     case 'canceled':
       return ended(before, 'canceled', at);
     case 'cancelRequested':
       if (before.status === 'starting') return { ...ended(before, 'canceled', at), cancelRequestedAt: at };
-      if (before.status !== 'processing' || before.cancelRequestedAt) return before;
-      return { ...before, cancelRequestedAt: at };
+      return cancelRunning(before, at);
+    case 'deadlinePassed':
+      if (!isOverdue(before, at)) return before;
+      return before.status === 'starting' ? ended(before, 'aborted', at) : cancelRunning(before, at);
     case 'interrupted':
       return interrupted(before, event, at);
     case 'released':
@@ -101,6 +110,15 @@ export function transition(before: Prediction, event: PredictionEvent, at: Date)
       if (!isTerminal(before.status) || before.dataRemoved) return before;
       return { ...before, input: {}, output: null, logs: '', dataRemoved: true };
   }
+}
+
+function isOverdue({ deadline }: Prediction, at: Date): boolean {
+  return deadline !== null && at >= deadline;
+}
+
+function cancelRunning(before: Prediction, at: Date): Prediction {
+  if (before.status !== 'processing' || before.cancelRequestedAt) return before;
+  return { ...before, cancelRequestedAt: at };
 }
 
 function interrupted(before: Prediction, event: PredictionEvent & { type: 'interrupted' }, at: Date): Prediction {
@@ -130,6 +148,11 @@ function ended(before: Prediction, status: PredictionStatus, at: Date, predictSe
   if (predictTime !== undefined) metrics.predict_time = predictTime;
   metrics.total_time = secondsBetween(before.createdAt, at);
   return { ...before, status, completedAt: at, metrics };
+}
+
+/** Text is kept as PostgreSQL keeps it, so that everybody is told the same: without NUL and halves of surrogate pairs. */
+function storable(text: string): string {
+  return text.replace(/\0|\p{Surrogate}/gu, '\uFFFD');
 }
 
 function secondsBetween(from: Date, to: Date): number {

@@ -29,6 +29,8 @@ export function predictionOf(row: Selectable<PredictionsTable>): Prediction {
     streamKey: row.stream_key,
     webhook: row.webhook === null ? null : { url: row.webhook, allowPrivate: row.webhook_private },
     webhookEventsFilter: row.webhook_events_filter as Prediction['webhookEventsFilter'],
+    deadline: row.deadline,
+    reportsAborted: row.reports_aborted,
   };
 }
 
@@ -38,8 +40,8 @@ export function changesBetween(before: Prediction, after: Prediction): Updateabl
   if (after.status !== before.status) changes.status = after.status;
   if (after.input !== before.input) changes.input = JSON.stringify(after.input);
   if (after.output !== before.output) changes.output = JSON.stringify(after.output);
-  if (after.logs !== before.logs) changes.logs = storableText(after.logs);
-  if (after.error !== before.error) changes.error = after.error && storableText(after.error);
+  if (after.logs !== before.logs) changes.logs = after.logs;
+  if (after.error !== before.error) changes.error = after.error;
   if (after.startedAt !== before.startedAt) changes.started_at = after.startedAt;
   if (after.completedAt !== before.completedAt) changes.completed_at = after.completedAt;
   if (after.metrics !== before.metrics) changes.metrics = JSON.stringify(after.metrics);
@@ -58,9 +60,4 @@ export function storedFileOf(row: Selectable<FilesTable>): StoredFile {
 export function fileRow(file: StoredFile, predictionId: string, purpose: 'input' | 'output') {
   const { key, name, size, sha256 } = file;
   return { key, prediction_id: predictionId, purpose, name, content_type: file.contentType, size, sha256 };
-}
-
-/** PostgreSQL's text holds every character but NUL. */
-function storableText(text: string): string {
-  return text.replaceAll('\0', '\uFFFD');
 }
