@@ -11,14 +11,23 @@ export interface Progress
   outputs: readonly string[];
 }
 
-/** @param withLogs without them `logs` is empty: they can be long */
-export async function readProgress(queries: Queries, ids: readonly string[], withLogs: boolean): Promise<Progress[]> {
+/**
+ * @param withLogs without them `logs` is empty: they can be long
+ * @param streamKey only of the prediction that has this key
+ */
+export async function readProgress(
+  queries: Queries,
+  ids: readonly string[],
+  withLogs: boolean,
+  streamKey?: string,
+): Promise<Progress[]> {
   const rows = await queries
     .selectFrom('predictions')
     .select(['id', 'attempt', 'status', 'error', 'output'])
     .select(['created_at', 'started_at', 'completed_at', 'data_removed'])
     .$if(withLogs, (query) => query.select('logs'))
     .where('id', 'in', ids)
+    .$if(streamKey !== undefined, (query) => query.where('stream_key', '=', streamKey!))
     .execute();
   return rows.map((row) => ({
     id: row.id,
