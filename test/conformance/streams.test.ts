@@ -32,7 +32,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
   };
   const bytesAt = async (url: string) => (await fetch(url)).text();
 
-  test('S34 stream() of the client hands out files as they are finished, then ends', async () => {
+  test('S50 stream() of the client hands out files as they are finished, then ends', async () => {
     const events: { event: string; data: unknown; id?: string }[] = [];
     for await (const event of replicate.stream(echo, { input: { text: 'seen', num_outputs: 3 } })) events.push(event);
     expect(events.map(({ event }) => event)).toEqual(['output', 'output', 'output', 'done']);
@@ -45,7 +45,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     expect(events.at(-1)?.data).toBe('{}');
   });
 
-  test('S34 stream() of one file, and by model name', async () => {
+  test('S50 stream() of one file, and by model name', async () => {
     const events: unknown[] = [];
     for await (const { event, data } of replicate.stream('test/single', { input: {} })) events.push([event, `${data}`]);
     expect(events).toEqual([
@@ -54,7 +54,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     ]);
   });
 
-  test('S35 stream() throws what went wrong', async () => {
+  test('S51 stream() throws what went wrong', async () => {
     const stream = replicate.stream('test/troubled', { input: { trouble: 'throw' } });
     const read = async () => {
       for await (const _ of stream);
@@ -62,7 +62,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     await expect(read()).rejects.toThrow('{"detail":"the model broke"}');
   });
 
-  test('S34 S21 an output is sent while the prediction runs and GET shows none yet', async () => {
+  test('S50 S21 an output is sent while the prediction runs and GET shows none yet', async () => {
     const { id, urls } = await create('test/echo', { num_outputs: 2, output_ms: 400 });
     const stream = await readEvents(urls.stream);
     const first = await stream.next();
@@ -76,7 +76,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     expect(ended.logs).toMatch('steps 2');
   });
 
-  test('S36 the form of the bytes and of the reply', async () => {
+  test('S52 the form of the bytes and of the reply', async () => {
     const { id, urls } = await create('test/echo', {});
     expect(urls.stream).toMatch(new RegExp(`^${server.origin}/v1/files/stream-${id}-[0-9a-f]{32}$`));
     const stream = await readEvents(urls.stream, { authorization: 'Bearer r8_streams', origin: 'https://app.example' });
@@ -97,7 +97,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     expect(await exchange(port, requestHead(`GET ${path.slice(3)}`))).toMatch(/^HTTP\/1.1 200 /);
   });
 
-  test('S34 a stream begins while the prediction is queued, and tells of a cancel', async () => {
+  test('S50 a stream begins while the prediction is queued, and tells of a cancel', async () => {
     const running = await create('test/echo', { steps: 1000, step_ms: 10 });
     const queued = await create('test/echo', {});
     const streams = [await readEvents(running.urls.stream), await readEvents(queued.urls.stream)];
@@ -108,7 +108,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     }
   });
 
-  test('S35 an error, then the end', async () => {
+  test('S51 an error, then the end', async () => {
     const { urls } = await create('test/troubled', { trouble: 'throw' });
     const events = await (await readEvents(urls.stream)).rest();
     expect(events.slice(1)).toMatchObject([
@@ -117,7 +117,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     ]);
   });
 
-  test('S37 replay, resume after any event, and nothing after the end', async () => {
+  test('S53 replay, resume after any event, and nothing after the end', async () => {
     const { urls } = await create('test/echo', { num_outputs: 3 });
     const events = await (await readEvents(urls.stream)).rest();
     expect(events.map(({ event }) => event)).toEqual(['output', 'output', 'output', 'done']);
@@ -132,7 +132,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     }
   });
 
-  test('S37 what an interrupted attempt made is sent anew by the next', async () => {
+  test('D51 what an interrupted attempt made is sent anew by the next', async () => {
     const counter = join(place.home, 'starts');
     const { urls } = await create('test/troubled', { trouble: 'exit', times: 1, counter });
     const events = await (await readEvents(urls.stream)).rest();
@@ -147,7 +147,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     expect(await bytesAt(events[1]!.data)).toBe('well');
   });
 
-  test('D27 logs for those who ask', async () => {
+  test('D50 logs for those who ask', async () => {
     const { id, urls } = await create('test/echo', { steps: 30, step_ms: 20, num_outputs: 2 });
     const events = await (await readEvents(`${urls.stream}?logs=true`)).rest();
     const logs = events.filter(({ event }) => event === 'logs');
@@ -163,7 +163,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     }
   });
 
-  test('S38 no stream without its key, and none of removed data', async () => {
+  test('S54 no stream without its key, and none of removed data', async () => {
     const { id, urls } = await create('test/echo', {});
     await (await readEvents(urls.stream)).rest();
     for (const url of [
@@ -186,7 +186,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     });
   });
 
-  test('S34 a thousand readers who vanish leave nothing behind', { timeout: 60_000 }, async () => {
+  test('S50 a thousand readers who vanish leave nothing behind', { timeout: 60_000 }, async () => {
     const { id, urls } = await create('test/echo', { steps: 1000, step_ms: 100 });
     const path = new URL(urls.stream).pathname;
     let following = 0;
@@ -223,7 +223,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     await replicate.predictions.cancel(id);
   });
 
-  test('D19 a server that ends lets streams go without their end', async () => {
+  test('D19 S53 a server that ends lets streams go without their end', async () => {
     const { urls } = await create('test/echo', { steps: 1000, step_ms: 100 });
     const socket = connect(server.port, '127.0.0.1');
     let received = '';
