@@ -1,0 +1,321 @@
+/** Webhooks as a receiver meets them, checked with the unmodified JavaScript client. Numbers are those of docs/api.md. */
+import type { ServerResponse } from 'node:http';
+import Replicate, { validateWebhook } from 'replicate';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { PredictionJson } from '../../src/predictions/prediction-json.ts';
+import type { DeliveryJson } from '../../src/server/wire-delivery.ts';
+import { type Received, type Receiver, startReceiver } from '../support/receiver.ts';
+import { startTestServer, type TestServer } from '../support/server.ts';
+import { waitUntil } from '../support/wait-until.ts';
+
+let server: TestServer;
+let replicate: Replicate;
+const receivers: Receiver[] = [];
+beforeAll(async () => {
+  server = await startTestServer({ apiTokens: ['r8_hooks', 'r8_other'], webhookPrivate: true, webhookGiveUpMs: 4_000 });
+  replicate = new Replicate({ auth: 'r8_hooks', baseUrl: `${server.origin}/v1` });
+});
+afterEach(async () => {
+  for (const receiver of receivers.splice(0)) await receiver.close();
+});
+afterAll(() => server?.close());
+
+async function receive(
+  answer?: (received: Received, response: ServerResponse, place: number) => void,
+): Promise<Receiver> {
+  const receiver = await startReceiver(answer);
+  receivers.push(receiver);
+  return receiver;
+}
+
+interface Answer {
+  status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: tests reach into JSON of every shape
+  body: any;
+  text: string;
+}
+
+async function call(
+  method: string,
+  path: string,
+  body?: object,
+  { token = 'r8_hooks', origin = server.origin } = {},
+): Promise<Answer> {
+  const response = await fetch(`${origin}/v1${path}`, {
+    method,
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return { status: response.status, body: JSON.parse(text), text };
+}
+
+const create = (webhook: string, input: object, extra: object = {}) =>
+  call('POST', '/models/test/echo/predictions', { input, webhook, ...extra });
+
+async function deliveries(id: string): Promise<DeliveryJson[]> {
+  return (await call('GET', `/predictions/${id}/deliveries`)).body.results;
+}
+
+/** As a receiver checks it with the client. */
+function isValid({ headers, body }: Received, key: string): Promise<boolean> {
+  const request = new Request('http://receiver', { method: 'POST', headers: headers as Record<string, string>, body });
+  return validateWebhook(request, key);
+}
+
+const settled = (id: string) =>
+  waitUntil('the delivery is settled', async () => {
+    const [delivery] = await deliveries(id);
+    return delivery && delivery.status !== 'waiting' && delivery;
+  });
+
+test('S60 S63 the client sends a webhook, and validates what comes', async () => {
+  const receiver = await receive();
+  const prediction = await replicate.predictions.create({
+    model: 'test/echo',
+    input: { text: 'ä "quoted" / \\ \u2028', num_outputs: 2 },
+    webhook: `${receiver.origin}/hook?job=7&x=%20y`,
+    webhook_events_filter: ['completed'],
+  });
+  expect(prediction).toMatchObject({
+    webhook: `${receiver.origin}/hook?job=7&x=%20y`,
+    webhook_events_filter: ['completed'],
+  });
+  await waitUntil('it arrives', () => receiver.received.length === 1);
+  const { path, body, headers } = receiver.received[0]!;
+  expect(path).toBe('/hook?job=7&x=%20y');
+  expect(headers['content-type']).toBe('application/json');
+  expect(headers.authorization).toBeUndefined();
+  expect(headers['user-agent']).toBe('darkroom');
+
+  // To the byte what GET answers.
+  expect(body).toBe((await call('GET', `/predictions/${prediction.id}`)).text);
+  expect(JSON.stringify(JSON.parse(body))).toBe(body);
+  expect(JSON.parse(body)).toMatchObject({
+    status: 'succeeded',
+    error: null,
+    output: [expect.any(String), expect.any(String)],
+  });
+
+  const { key } = await replicate.webhooks.default.secret.get();
+  expect(await isValid(receiver.received[0]!, key)).toBe(true);
+  // Frameworks hand out the body parsed.
+  const [id, timestamp, signature] = ['id', 'timestamp', 'signature'].map((name) => String(headers[`webhook-${name}`]));
+  const parts = { id: id!, timestamp: timestamp!, signature: signature!, secret: key };
+  expect(await validateWebhook({ ...parts, body: JSON.parse(body) })).toBe(true);
+  expect(await validateWebhook({ ...parts, body })).toBe(true);
+  expect(await isValid({ ...receiver.received[0]!, body: body.replace('succeeded', 'failed') }, key)).toBe(false);
+  expect(Math.abs(Number(timestamp) - Date.now() / 1000)).toBeLessThan(60);
+});
+
+test('S63 D25 for a day after a rotation both secrets validate', async () => {
+  const before = (await call('GET', '/webhooks/default/secret')).body.key;
+  const after = (await call('POST', '/webhooks/default/secret/rotate')).body.key;
+  const receiver = await receive();
+  await create(receiver.origin, {});
+  await waitUntil('it arrives', () => receiver.received.length === 1);
+  for (const key of [before, after]) expect(await isValid(receiver.received[0]!, key)).toBe(true);
+  expect(receiver.received[0]!.headers['webhook-signature']).toMatch(/^v1,\S{44} v1,\S{44}$/);
+});
+
+test('S60 S61 all events, throttled, in order, each as the prediction stood', async () => {
+  const receiver = await receive();
+  const { body } = await create(
+    receiver.origin,
+    { steps: 60, step_ms: 30 },
+    { webhook_events_filter: ['start', 'output', 'logs', 'completed'] },
+  );
+  await settled(body.id);
+  const heard = receiver.received.map((received) => JSON.parse(received.body) as PredictionJson);
+  expect(heard[0]).toMatchObject({ id: body.id, status: 'processing', output: null, completed_at: null });
+  expect(heard.at(-1)!.status).toBe('succeeded');
+  expect(heard.slice(0, -1).every(({ status }) => status === 'processing')).toBe(true);
+  const throttled = receiver.received.slice(1, -1).map(({ at }) => at);
+  expect(throttled.length).toBeGreaterThanOrEqual(2);
+  for (let index = 1; index < throttled.length; index++) {
+    expect(throttled[index]! - throttled[index - 1]!).toBeGreaterThan(400);
+  }
+  const lengths = heard.map(({ logs }) => logs.length);
+  expect(lengths).toEqual(lengths.toSorted((a, b) => a - b));
+});
+
+test('S60 without a filter new output and the end, with `start` alone nothing else', async () => {
+  const [usual, starts] = [await receive(), await receive()];
+  const first = await create(usual.origin, { steps: 20, step_ms: 20 });
+  const second = await create(starts.origin, { steps: 1 }, { webhook_events_filter: ['start'] });
+  expect(first.body).not.toHaveProperty('webhook_events_filter');
+  await settled(first.body.id);
+  await waitUntil(
+    'the second ends',
+    async () => (await call('GET', `/predictions/${second.body.id}`)).body.completed_at,
+  );
+  expect(usual.received.map(({ body }) => JSON.parse(body).status)).toEqual(['succeeded']);
+  expect(starts.received.map(({ body }) => JSON.parse(body).status)).toEqual(['processing']);
+  expect(await deliveries(second.body.id)).toEqual([]);
+});
+
+test('S60 a failure and a cancel are ends too', async () => {
+  const receiver = await receive();
+  const failed = await call('POST', '/models/test/troubled/predictions', {
+    input: { trouble: 'throw' },
+    webhook: `${receiver.origin}/failed`,
+  });
+  const long = await create(`${receiver.origin}/running`, { steps: 1000, step_ms: 10 });
+  const queued = await create(`${receiver.origin}/queued`, {});
+  await call('POST', `/predictions/${queued.body.id}/cancel`);
+  await call('POST', `/predictions/${long.body.id}/cancel`);
+  for (const { body } of [failed, long, queued]) await settled(body.id);
+  const heard = Object.fromEntries(receiver.received.map(({ path, body }) => [path, JSON.parse(body)]));
+  expect(heard['/failed']).toMatchObject({ status: 'failed', error: 'the model broke' });
+  expect(heard['/running']).toMatchObject({ status: 'canceled' });
+  expect(heard['/queued']).toMatchObject({ status: 'canceled', started_at: null });
+});
+
+test('S62 D63 redirects and errors are failures; the end is repeated under its id with the same bytes', async () => {
+  const other = await receive();
+  const receiver = await receive((_received, response, place) => {
+    if (place === 0) response.writeHead(307, { location: other.origin }).end();
+    else response.writeHead(place === 1 ? 503 : 200).end();
+  });
+  const { body } = await create(receiver.origin, {}, { webhook_events_filter: 'completed' });
+  const delivery = await settled(body.id);
+  expect(delivery).toMatchObject({ status: 'delivered', next_attempt_at: null, delivered_at: expect.any(String) });
+  expect(delivery.attempts.map(({ status }) => status)).toEqual([307, 503, 200]);
+  expect(delivery.attempts.map(({ error }) => error)).toEqual([
+    expect.stringContaining('redirects are not followed'),
+    'answered 503',
+    null,
+  ]);
+  expect(other.received).toEqual([]);
+  expect(new Set(receiver.received.map((received) => received.body)).size).toBe(1);
+  expect(new Set(receiver.received.map(({ headers }) => headers['webhook-id']))).toEqual(new Set([delivery.id]));
+  const { key } = await replicate.webhooks.default.secret.get();
+  for (const received of receiver.received) expect(await isValid(received, key)).toBe(true);
+});
+
+test('S62 D61 D63 what is given up can be repeated', async () => {
+  let well = false;
+  const receiver = await receive((_received, response) => {
+    response.writeHead(well ? 200 : 500).end();
+  });
+  const { body } = await create(receiver.origin, {});
+  const failed = await settled(body.id);
+  expect(failed.status).toBe('failed');
+  expect(failed.attempts.length).toBeGreaterThanOrEqual(2);
+  well = true;
+  const repeat = (id: string, token?: string) =>
+    call('POST', `/predictions/${body.id}/deliveries/${id}/repeat`, undefined, token ? { token } : {});
+  expect((await repeat(failed.id, 'r8_other')).status).toBe(404);
+  expect((await repeat('msg_00')).status).toBe(404);
+  const repeated = await repeat(failed.id);
+  expect([repeated.status, repeated.body.id, repeated.body.status]).toEqual([202, failed.id, 'waiting']);
+  expect((await settled(body.id)).status).toBe('delivered');
+  expect((await call('GET', `/predictions/${body.id}/deliveries`, undefined, { token: 'r8_other' })).status).toBe(404);
+  expect((await call('GET', '/predictions/nothing/deliveries')).status).toBe(404);
+});
+
+test('S62 a receiver that hangs delays no other', async () => {
+  const hanging = await receive(() => {});
+  for (let index = 0; index < 20; index++)
+    await create(hanging.origin, {}, { webhook_events_filter: ['start', 'logs', 'completed'] });
+  const well = await receive();
+  const { body } = await create(well.origin, {});
+  const ended = await waitUntil('it ends', async () => {
+    const { completed_at: at } = (await call('GET', `/predictions/${body.id}`)).body;
+    return at && performance.now();
+  });
+  await waitUntil('it arrives', () => well.received.length === 1);
+  expect(well.received[0]!.at - ended).toBeLessThan(3_000);
+});
+
+test.each([
+  ['completed', ['completed']],
+  ['output, logs', ['output', 'logs']],
+  ['start,,start', ['start']],
+  [
+    ['logs', 'logs', 'start'],
+    ['logs', 'start'],
+  ],
+  ['', undefined],
+  [[], undefined],
+])('D60 the filter %j is %j', async (filter, echoed) => {
+  const { status, body } = await call('POST', '/models/test/echo/predictions', {
+    input: {},
+    webhook_events_filter: filter,
+  });
+  expect([status, body.webhook_events_filter]).toEqual([201, echoed]);
+  expect(body).not.toHaveProperty('webhook');
+});
+
+test.each([
+  ['ftp://x.example/', 'Does not match format'],
+  ['/relative', 'Does not match format'],
+  ['data:,x', 'is not an http or https URL'],
+  ['https://user:secret@x.example/', 'user name or a password'],
+  ['https://x.example/\u0000', 'spaces or control characters'],
+  ['https://x.example/\ud800', 'spaces or control characters'],
+])('D62 the webhook %j is refused', async (webhook, reason) => {
+  const { status, body } = await create(webhook, {});
+  expect([status, body.invalid_fields]).toEqual([
+    422,
+    [{ type: 'format', field: 'webhook', description: expect.stringContaining(reason) }],
+  ]);
+});
+
+test('D62 private addresses and http only where this machine alone can ask, or the operator says so', async () => {
+  const closed = await startTestServer({ apiTokens: ['r8_hooks'] });
+  const open = await startTestServer();
+  const forbidding = await startTestServer({ webhookPrivate: false });
+  const proxied = await startTestServer({ auth: 'none' });
+  const receiver = await receive();
+  const given = async ({ origin }: TestServer, webhook: string) => {
+    const { status, body } = await call('POST', '/models/test/echo/predictions', { input: {}, webhook }, { origin });
+    return { status, reason: body.invalid_fields?.[0].description as string | undefined };
+  };
+  for (const refusing of [closed, forbidding, proxied]) {
+    expect(await given(refusing, receiver.origin)).toMatchObject({
+      status: 422,
+      reason: expect.stringContaining('use https'),
+    });
+    expect(await given(refusing, 'https://10.0.0.1/')).toMatchObject({
+      status: 422,
+      reason: expect.stringContaining('DARKROOM_WEBHOOK_PRIVATE=1'),
+    });
+    // A name is looked up when it is called, and refused then.
+    expect((await given(refusing, 'https://localhost:1/')).status).toBe(201);
+  }
+  expect((await given(open, receiver.origin)).status).toBe(201);
+  await waitUntil('it arrives', () => receiver.received.length === 1);
+  const { body } = await call('GET', '/predictions', undefined, { origin: closed.origin });
+  const attempt = await waitUntil('the name is refused', async () => {
+    const path = `/predictions/${body.results[0].id}/deliveries`;
+    return (await call('GET', path, undefined, { origin: closed.origin })).body.results[0]?.attempts[0];
+  });
+  expect(attempt).toMatchObject({ status: null, error: expect.stringContaining('private or reserved') });
+  for (const each of [closed, open, forbidding, proxied]) await each.close();
+});
+
+test('D64 with the data what was delivered goes, and cannot be repeated', async () => {
+  const receiver = await receive();
+  const { body } = await create(receiver.origin, { text: 'secret text' });
+  const { id } = await settled(body.id);
+  await server.removeData();
+  expect((await deliveries(body.id))[0]!.status).toBe('delivered');
+  const { status, body: problem } = await call('POST', `/predictions/${body.id}/deliveries/${id}/repeat`);
+  expect([status, problem.detail]).toEqual([422, expect.stringContaining('removed')]);
+});
+
+test('D15 no query of a webhook and no secret stands in the log', async () => {
+  const receiver = await receive((_received, response) => {
+    response.writeHead(500).end();
+  });
+  const { body } = await create(
+    `${receiver.origin}/?token=hush-hush`,
+    {},
+    { webhook_events_filter: ['start', 'completed'] },
+  );
+  await settled(body.id);
+  expect(server.log()).toContain('a webhook was not received');
+  expect(server.log()).not.toContain('hush-hush');
+  expect(server.log()).not.toContain('whsec_');
+});
