@@ -54,7 +54,7 @@ export function streamRoutes(app: FastifyInstance, server: Server): void {
     });
     if (isClosing) stream.end();
     open.add(stream);
-    reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no', connection: 'close' });
+    reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
     return reply.send(stream.readable);
   };
 
