@@ -4,6 +4,8 @@ import type { ColumnType, Generated, GeneratedAlways } from 'kysely';
 export interface Tables {
   predictions: PredictionsTable;
   files: FilesTable;
+  uploads: UploadsTable;
+  installation: InstallationTable;
   hosts: HostsTable;
   accounts: AccountsTable;
   tokens: TokensTable;
@@ -12,6 +14,7 @@ export interface Tables {
   held_predictions: HeldPredictionsTable;
   deliveries: DeliveriesTable;
   delivery_attempts: DeliveryAttemptsTable;
+  idempotency_keys: IdempotencyKeysTable;
 }
 
 /** JSON text on the way in (so that key order and numbers stay as written), the parsed value on the way out. */
@@ -46,6 +49,8 @@ export interface PredictionsTable {
   webhook_private: Generated<boolean>;
   webhook_events_filter: readonly string[] | null;
   deployment: string | null;
+  deadline: Date | null;
+  reports_aborted: Generated<boolean>;
 }
 
 export interface FilesTable {
@@ -58,6 +63,26 @@ export interface FilesTable {
   size: ColumnType<string | number, number, never>;
   sha256: string;
   created_at: Generated<Date>;
+}
+
+export interface UploadsTable {
+  id: string;
+  account: string;
+  /** In the file store. */
+  key: string;
+  name: string;
+  content_type: string;
+  /** bigint, as in `FilesTable`. */
+  size: ColumnType<string | number, number, never>;
+  sha256: string;
+  md5: string;
+  metadata: Json;
+  created_at: Generated<Date>;
+  expires_at: Date;
+}
+
+export interface InstallationTable {
+  id: string;
 }
 
 export interface HostsTable {
@@ -138,4 +163,12 @@ export interface DeliveryAttemptsTable {
   /** What the receiver answered; null when there was no answer. */
   status: number | null;
   error: string | null;
+}
+
+export interface IdempotencyKeysTable {
+  account: string;
+  key: string;
+  request: string;
+  prediction_id: string;
+  created_at: Generated<Date>;
 }

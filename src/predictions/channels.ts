@@ -10,4 +10,6 @@ export const channels = {
   logged: 'darkroom_logged',
   /** Payload: the id of a prediction that has ended. */
   ended: 'darkroom_ended',
+  /** Payload: the id of a prediction whose data were removed. */
+  removed: 'darkroom_removed',
 } as const;

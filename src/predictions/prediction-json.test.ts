@@ -30,6 +30,8 @@ const prediction: Prediction = {
   fileInputs: ['image'],
   webhook: null,
   webhookEventsFilter: null,
+  deadline: null,
+  reportsAborted: false,
 };
 
 test('files become URLs, a prompt that looks like a reference stays a prompt', () => {

@@ -2,7 +2,7 @@
 import { parseFileRef } from '../storage/file-ref.ts';
 import { fileUrl } from '../storage/file-url.ts';
 import type { WebhookEvent } from '../webhooks/webhook.ts';
-import { isTerminal, type Prediction } from './prediction.ts';
+import { isTerminal, type Prediction, type PredictionStatus } from './prediction.ts';
 
 export interface PredictionJson {
   id: string;
@@ -16,10 +16,13 @@ export interface PredictionJson {
   source: 'api' | 'web';
   /** `owner/name`; only of predictions that run under one. */
   deployment?: string;
-  status: 'starting' | 'processing' | 'succeeded' | 'failed' | 'canceled';
+  /** `aborted` only for who asked to be told so. */
+  status: PredictionStatus;
   created_at: string;
   started_at: string | null;
   completed_at: string | null;
+  /** Only of predictions that were given one. */
+  deadline?: string;
   metrics: Record<string, number>;
   /** Never null inside: the Python client reads it as a map of strings. */
   urls: Record<string, string>;
@@ -48,10 +51,11 @@ export function predictionJson(prediction: Prediction, origin: string): Predicti
     source: prediction.source,
     ...(prediction.deployment !== null && { deployment: prediction.deployment }),
     // Most clients do not know `aborted` and would poll for ever.
-    status: prediction.status === 'aborted' ? 'canceled' : prediction.status,
+    status: prediction.status === 'aborted' && !prediction.reportsAborted ? 'canceled' : prediction.status,
     created_at: prediction.createdAt.toISOString(),
     started_at: prediction.startedAt?.toISOString() ?? null,
     completed_at: prediction.completedAt?.toISOString() ?? null,
+    ...(prediction.deadline && { deadline: prediction.deadline.toISOString() }),
     metrics: prediction.metrics,
     urls: { cancel: `${self}/cancel`, get: self, stream: streamUrl(prediction, origin) },
     ...(prediction.webhook && { webhook: prediction.webhook.url }),

@@ -39,6 +39,8 @@ function prediction(status: PredictionStatus, changes: Partial<Prediction> = {})
     fileInputs: [],
     webhook: null,
     webhookEventsFilter: null,
+    deadline: null,
+    reportsAborted: false,
     ...changes,
   };
 }
@@ -51,6 +53,7 @@ const events: Record<PredictionEvent['type'], PredictionEvent> = {
   failed: { type: 'failed', attempt: 1, error: 'no face' },
   canceled: { type: 'canceled', attempt: 1 },
   cancelRequested: { type: 'cancelRequested' },
+  deadlinePassed: { type: 'deadlinePassed' },
   interrupted: { type: 'interrupted', attempt: 1, what: 'engine gone', maxAttempts: 3 },
   released: { type: 'released', attempt: 1 },
   dataRemoved: { type: 'dataRemoved' },
@@ -114,6 +117,28 @@ describe('transition', () => {
     expect(transition(asked, events.interrupted, now)).toEqual({ ...asked, ...over, status: 'canceled' });
     expect(transition(asked, events.released, now)).toEqual({ ...asked, ...over, status: 'canceled' });
     expect(transition(asked, events.cancelRequested, now)).toBe(asked);
+  });
+
+  it('ends at its deadline: what waits was never started, what runs is canceled', () => {
+    const later = new Date(now.getTime() + 1);
+    const waits = prediction('starting', { deadline: now });
+    expect(transition(prediction('starting', { deadline: later }), events.deadlinePassed, now)).toEqual({
+      ...waits,
+      deadline: later,
+    });
+    const aborted = { ...waits, status: 'aborted', completedAt: now, metrics: { total_time: 5.5 } };
+    expect(transition(waits, events.deadlinePassed, now)).toEqual(aborted);
+    expect(transition(waits, events.started, now)).toBe(waits);
+    expect(transition(prediction('starting', { deadline: later }), events.started, now).status).toBe('processing');
+    const runs = prediction('processing', { deadline: now });
+    const asked = transition(runs, events.deadlinePassed, now);
+    expect(asked).toEqual({ ...runs, cancelRequestedAt: now });
+    expect(transition(asked, events.deadlinePassed, later)).toBe(asked);
+    expect(transition(asked, events.canceled, now)).toMatchObject({ status: 'canceled', error: null });
+    for (const status of ['succeeded', 'failed', 'canceled', 'aborted'] as const) {
+      const over = prediction(status, { deadline: now });
+      expect(transition(over, events.deadlinePassed, later)).toBe(over);
+    }
   });
 
   it('fails at the last interruption', () => {

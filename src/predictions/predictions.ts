@@ -1,6 +1,8 @@
 import type { StoredFile } from '../storage/files.ts';
 import type { Webhook, WebhookEvent } from '../webhooks/webhook.ts';
+import type { Deployments } from './deployments.ts';
 import type { Followers } from './followers.ts';
+import type { IdempotencyKey } from './idempotency.ts';
 import type { Prediction } from './prediction.ts';
 import type { Progress } from './progress.ts';
 
@@ -24,6 +26,10 @@ export interface NewPrediction {
   fileInputs?: readonly string[];
   webhook?: Webhook;
   webhookEventsFilter?: readonly WebhookEvent[];
+  /** How long after its creation it is given up. */
+  cancelAfterSeconds?: number;
+  /** Whether its readers know the status `aborted`. */
+  reportsAborted?: boolean;
 }
 
 export interface ListQuery {
@@ -46,7 +52,11 @@ export interface PredictionPage {
 export interface Predictions {
   /** One transaction: the prediction's row and its job. */
   create(request: NewPrediction): Promise<Prediction>;
+  /** As `create`, unless there is a prediction under the key. @throws KeyConflict */
+  createOnce(request: NewPrediction, key: IdempotencyKey): Promise<{ prediction: Prediction; isNew: boolean }>;
   get(account: string, id: string): Promise<Prediction | undefined>;
+  /** What was made under the key. @throws KeyConflict */
+  underKey(account: string, key: IdempotencyKey): Promise<Prediction | undefined>;
   /** Newest first. @throws InputError when the cursor is not one of ours */
   list(query: ListQuery): Promise<PredictionPage>;
   /** A queued prediction ends at once; of a running one the engine is told. A finished one is returned as it is. */
@@ -61,4 +71,7 @@ export interface Predictions {
   file(key: string): Promise<StoredFile | undefined>;
   /** How many predictions wait to be started; for health and metrics. */
   queued(): Promise<number>;
+  /** How often each model ran, by `owner/name`; some seconds old. */
+  runs(): Promise<ReadonlyMap<string, number>>;
+  deployments: Deployments;
 }

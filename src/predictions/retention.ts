@@ -4,6 +4,7 @@ import type { Database } from '../database/database.ts';
 import type { FileStore } from '../storage/files.ts';
 import { removeBodies } from '../webhooks/outbox.ts';
 import { advance } from './advance.ts';
+import { channels } from './channels.ts';
 import { webhookBody } from './webhook-events.ts';
 
 /** How often the database is asked for what is old enough. */
@@ -65,6 +66,7 @@ export async function removeOldData(
       }
       return transaction.deleteFrom('files').where('prediction_id', '=', id).returning('key').execute();
     });
+    database.notify(channels.removed, id);
     // Rows first: from here on the files are gone for everybody, and bytes that stay after a crash serve nobody.
     for (const { key } of removed) await files.delete(key);
   }

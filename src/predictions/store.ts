@@ -1,15 +1,19 @@
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import { advance } from './advance.ts';
-import { announceEnd } from './announce-end.ts';
-import { channels } from './channels.ts';
+import { announceCancel } from './announce-end.ts';
+import { createCreator } from './create.ts';
+import { startDeadlines } from './deadlines.ts';
+import { createDeployments } from './deployments.ts';
 import { createFollowers } from './followers.ts';
-import { newPredictionId } from './id.ts';
+import { readKey } from './idempotency.ts';
 import { listPredictions } from './list.ts';
 import { isTerminal, type Prediction } from './prediction.ts';
-import type { NewPrediction, Predictions } from './predictions.ts';
+import type { Predictions } from './predictions.ts';
 import { readProgress } from './progress.ts';
-import { fileRow, predictionOf, storedFileOf } from './rows.ts';
+import { createReader } from './reader.ts';
+import { storedFileOf } from './rows.ts';
+import { createRunCounts } from './run-counts.ts';
 import { openTickets, type Tickets } from './tickets.ts';
 import { createWaiters } from './waiters.ts';
 
@@ -29,17 +33,19 @@ export async function createPredictions(database: Database, log: Logger): Promis
   const waiters = createWaiters(database, log);
   const followers = createFollowers(database, log);
 
-  const find = async (id: string): Promise<Prediction | undefined> => {
-    const row = await kysely.selectFrom('predictions').selectAll().where('id', '=', id).executeTakeFirst();
-    return row && predictionOf(row);
-  };
+  const { read: find, close: closeReader } = createReader(database);
+  const deadlines = startDeadlines(database, log);
 
   return {
     tickets,
-    create: (request) => createPrediction(database, tickets, request),
+    ...createCreator(database, tickets, find),
     async get(account, id) {
       const prediction = await find(id);
       return prediction?.account === account ? prediction : undefined;
+    },
+    async underKey(account, key) {
+      const id = await readKey(kysely, account, key);
+      return id === undefined ? undefined : find(id);
     },
     list: (query) => listPredictions(kysely, query),
     cancel: (account, id) => cancelPrediction(database, account, id),
@@ -56,13 +62,8 @@ export async function createPredictions(database: Database, log: Logger): Promis
       return find(id);
     },
     async progress(id, streamKey) {
-      const row = kysely
-        .selectFrom('predictions')
-        .select('id')
-        .where('id', '=', id)
-        .where('stream_key', '=', streamKey);
-      const known = await row.executeTakeFirst();
-      return known && (await readProgress(kysely, [id], true))[0];
+      const [progress] = await readProgress(kysely, [id], true, streamKey);
+      return progress;
     },
     follow: followers.follow,
     async file(key) {
@@ -77,42 +78,17 @@ export async function createPredictions(database: Database, log: Logger): Promis
         .executeTakeFirstOrThrow();
       return Number(count);
     },
+    runs: createRunCounts(database),
+    deployments: createDeployments(database, tickets),
     endWaits: waiters.close,
     async close() {
       waiters.close();
       followers.close();
+      closeReader();
+      await deadlines.close();
       await tickets.close();
     },
   };
-}
-
-async function createPrediction(database: Database, tickets: Tickets, request: NewPrediction): Promise<Prediction> {
-  const { inputFiles, fileInputs, input, webhook, webhookEventsFilter, ...columns } = request;
-  const created = await database.kysely.transaction().execute(async (transaction) => {
-    const row = await transaction
-      .insertInto('predictions')
-      .values({
-        ...columns,
-        ...(fileInputs && { file_inputs: fileInputs }),
-        ...(webhook && { webhook: webhook.url, webhook_private: webhook.allowPrivate }),
-        ...(webhookEventsFilter && { webhook_events_filter: webhookEventsFilter }),
-        id: newPredictionId(),
-        input: JSON.stringify(input),
-        output: 'null',
-        metrics: '{}',
-        status: 'starting',
-      })
-      .returningAll()
-      .executeTakeFirstOrThrow();
-    if (inputFiles.length > 0) {
-      const rows = inputFiles.map((file) => fileRow(file, row.id, 'input'));
-      await transaction.insertInto('files').values(rows).execute();
-    }
-    await tickets.add(transaction, row.id, false, row.deployment);
-    return predictionOf(row);
-  });
-  database.notify(channels.waiting, '');
-  return created;
 }
 
 async function cancelPrediction(database: Database, account: string, id: string): Promise<Prediction | undefined> {
@@ -120,9 +96,6 @@ async function cancelPrediction(database: Database, account: string, id: string)
     const owner = await transaction.selectFrom('predictions').select('account').where('id', '=', id).executeTakeFirst();
     return owner?.account === account ? advance(transaction, id, { type: 'cancelRequested' }) : undefined;
   });
-  if (canceled?.changed) {
-    if (isTerminal(canceled.prediction.status)) announceEnd(database, canceled.prediction);
-    else database.notify(channels.cancel, id);
-  }
+  if (canceled?.changed) announceCancel(database, canceled.prediction);
   return canceled?.prediction;
 }

@@ -1,6 +1,14 @@
+import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { badRequest, bodyTooLarge, unsupportedMediaType } from './errors.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** SHA-256 of the body's bytes; empty without a body. */
+    bodyDigest: string;
+  }
+}
 
 /**
  * Bodies are JSON, also where no Content-Type says so, and may be missing: some clients announce JSON on every request
@@ -19,9 +27,11 @@ export function readJsonBodies(app: FastifyInstance, limit: number): void {
   });
   app.removeAllContentTypeParsers();
   const json = /^application\/(?:[\w.-]+\+)?json *(?:;|$)/;
-  app.addContentTypeParser<Buffer>(json, { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
-    parseJson(body),
-  );
+  app.decorateRequest('bodyDigest', '');
+  app.addContentTypeParser<Buffer>(json, { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
+    request.bodyDigest = createHash('sha256').update(body).digest('base64');
+    return parseJson(body);
+  });
   // A search is words and no JSON; nothing else is.
   const plainText = /^text\/plain *(?:;|$)/;
   app.addContentTypeParser<Buffer>(

@@ -93,6 +93,10 @@ export function invalidInput(faults: readonly InvalidField[]): Problem {
   });
 }
 
+export function invalidHeader(name: string, detail: string): Problem {
+  return new Problem(422, detail, { title: `Invalid ${name} header`, headers: neverRetry });
+}
+
 /** @param seconds until the next request passes */
 export function throttled(seconds: number): Problem {
   return new Problem(429, `Request was throttled. Your rate limit resets in ~${seconds}s.`, {

@@ -27,6 +27,8 @@ const prediction: Prediction = {
   fileInputs: [],
   webhook: null,
   webhookEventsFilter: null,
+  deadline: null,
+  reportsAborted: false,
 };
 
 test('D5 what still runs is starting, what has ended is what it is', () => {

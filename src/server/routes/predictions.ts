@@ -1,20 +1,21 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { isTerminal, type Prediction } from '../../predictions/prediction.ts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Prediction } from '../../predictions/prediction.ts';
 import { type PredictionJson, predictionJson } from '../../predictions/prediction-json.ts';
-import type { ListQuery, NewPrediction } from '../../predictions/predictions.ts';
-import type { CatalogueEntry } from '../catalogue.ts';
-import { type CreateRequest, readCreateRequest } from '../create-request.ts';
-import { invalidInput, invalidVersion, notAvailable, notFound } from '../errors.ts';
-import { forget, storeInputFiles } from '../input-files.ts';
+import type { ListQuery } from '../../predictions/predictions.ts';
+import { predictionCreator } from '../create-prediction.ts';
+import { readCreateRequest } from '../create-request.ts';
+import { invalidVersion, notFound } from '../errors.ts';
 import { pageJson, pageSize } from '../pagination.ts';
-import { parsePrefer } from '../prefer.ts';
+import { queryReader } from '../read-request.ts';
+import { predictionsQuery } from '../requests.ts';
 import { originOf, type Server } from '../server.ts';
-import { checkWebhook } from '../webhook-request.ts';
-import { asStillStarting } from '../wire.ts';
 
 type Query = Record<string, string | undefined>;
 
+const readQuery = queryReader(predictionsQuery);
+
 export function predictionRoutes(app: FastifyInstance, server: Server): void {
+  const create = predictionCreator(server);
   const json = (request: FastifyRequest, prediction: Prediction): PredictionJson =>
     predictionJson(prediction, originOf(request, server.settings));
 
@@ -52,7 +53,7 @@ export function predictionRoutes(app: FastifyInstance, server: Server): void {
 
   app.get<{ Querystring: Query }>('/predictions', async (request) => {
     const { account, query } = request;
-    const { predictions, next, previous } = await server.predictions.list({ account, ...readListQuery(query) });
+    const { predictions, next, previous } = await server.predictions.list({ account, ...listQueryOf(query) });
     const address = `${originOf(request, server.settings)}/v1/predictions`;
     return pageJson({ items: predictions, next, previous }, address, query, (item) => json(request, item));
   });
@@ -63,63 +64,6 @@ export function predictionRoutes(app: FastifyInstance, server: Server): void {
     if (!prediction) throw notFound();
     return json(request, prediction);
   });
-
-  async function create(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    entry: CatalogueEntry,
-    body: CreateRequest,
-    deployment?: string,
-  ): Promise<PredictionJson> {
-    refuseDeadline(request);
-    const checked = entry.checkInput(body.input);
-    if (checked.faults.length > 0) throw invalidInput(checked.faults);
-    const { webhook: url, webhookEventsFilter } = body;
-    const prediction = await keep(request, entry, checked.input, {
-      ...(url !== undefined && { webhook: await checkWebhook(url, server) }),
-      ...(webhookEventsFilter && { webhookEventsFilter }),
-      ...(deployment !== undefined && { deployment }),
-    });
-    const wait = parsePrefer(request.headers.prefer);
-    const ended = wait && (await hold(prediction, wait.holdMs));
-    const answer = json(request, wait ? asStillStarting(ended ?? prediction) : prediction);
-    reply.code(201).header('location', answer.urls.get);
-    if (wait) reply.header('preference-applied', `wait=${wait.seconds}`);
-    if (checked.ignored.length > 0) reply.header('x-ignored-inputs', headerList(checked.ignored));
-    return answer;
-  }
-
-  async function keep(
-    request: FastifyRequest,
-    entry: CatalogueEntry,
-    input: Record<string, unknown>,
-    extras: Pick<NewPrediction, 'webhook' | 'webhookEventsFilter' | 'deployment'>,
-  ): Promise<Prediction> {
-    const stored = await storeInputFiles(input, entry.fileInputs, server.files, server.predictions);
-    try {
-      return await server.predictions.create({
-        account: request.account,
-        model: entry.slug,
-        version: entry.model.version,
-        input: stored.input,
-        inputFiles: stored.files,
-        ...(stored.fileInputs.length > 0 && { fileInputs: stored.fileInputs }),
-        ...extras,
-        source: 'api',
-        origin: originOf(request, server.settings),
-      });
-    } catch (error) {
-      await forget(stored.files, server.files);
-      throw error;
-    }
-  }
-
-  /** Until the prediction ends, time is up or the server shuts down. A caller who leaves changes nothing. */
-  async function hold(prediction: Prediction, timeoutMs: number): Promise<Prediction | undefined> {
-    if (isTerminal(prediction.status)) return prediction;
-    const ended = server.predictions.waitForEnd(prediction.id, timeoutMs);
-    return (await Promise.race([ended, server.closing])) ?? undefined;
-  }
 }
 
 /** Ids are ours; anything else is not looked up. */
@@ -127,51 +71,18 @@ function isId(id: string): boolean {
   return /^[0-9a-z]{1,64}$/.test(id);
 }
 
-function readListQuery(query: Query): Omit<ListQuery, 'account'> {
-  const createdAfter = readDate('created_after', query.created_after);
-  const createdBefore = readDate('created_before', query.created_before);
-  if (query.source !== undefined && query.source !== 'web') {
-    throw invalidInput([{ type: 'enum', field: 'source', description: 'source must be one of the following: "web"' }]);
-  }
+function listQueryOf(query: unknown): Omit<ListQuery, 'account'> {
+  const { created_after: after, created_before: before, source, cursor } = readQuery(query);
   return {
     limit: pageSize,
-    ...(createdAfter && { createdAfter }),
-    ...(createdBefore && { createdBefore }),
-    ...(query.source && { source: query.source }),
-    ...(query.cursor && { cursor: query.cursor }),
+    ...(after !== undefined && { createdAfter: dateOf(after) }),
+    ...(before !== undefined && { createdBefore: dateOf(before) }),
+    ...(source && { source }),
+    ...(cursor && { cursor }),
   };
 }
 
-function readDate(field: string, text: string | undefined): Date | undefined {
-  if (text === undefined) return undefined;
-  // In a query string an unescaped + arrives as a space.
-  const iso = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+ -]\d\d:?\d\d)?)?$/i;
-  const date = iso.test(text) ? new Date(text.replace(' ', '+')) : undefined;
-  if (!date || Number.isNaN(date.getTime())) {
-    throw invalidInput([{ type: 'format', field, description: "Does not match format 'date-time'" }]);
-  }
-  return date;
-}
-
-function refuseDeadline(request: FastifyRequest): void {
-  if (request.headers['cancel-after'] === undefined) return;
-  throw notAvailable(
-    'Cancel-After is not available',
-    'This server does not keep deadlines yet, so the header Cancel-After is refused rather than ignored. ' +
-      'Leave it out, and cancel with POST to the URL in "urls.cancel".',
-  );
-}
-
-/** Names from a caller, safe in a header: escaped, and not endless. */
-function headerList(names: readonly string[]): string {
-  const longest = 1000;
-  let list = '';
-  for (const name of names) {
-    // Half a surrogate pair cannot be escaped.
-    const escaped = encodeURIComponent(name.slice(0, 100).replace(/\p{Surrogate}/gu, '?'));
-    const next = list === '' ? escaped : `${list}, ${escaped}`;
-    if (next.length > longest) return `${list}, ...`;
-    list = next;
-  }
-  return list;
+/** In a query string an unescaped + arrives as a space. */
+function dateOf(text: string): Date {
+  return new Date(text.replace(' ', '+'));
 }
