@@ -71,18 +71,27 @@ export function startDispatcher({ database, post, giveUpMs, timing, log }: Dispa
     const room = mostAtOnce - underWay.size;
     if (room <= 0) return [];
     const leaseMs = timing.timeoutMs + leaseMarginMs;
+    // Times are rounded to milliseconds, up too. `statement_timestamp`, as an index serves no clock that runs on.
+    const now = sql`statement_timestamp() + interval '1 millisecond'`;
     const { rows } = await sql<Claimed>`
-      with due as (
-        select id, next_attempt_at,
-          row_number() over (partition by host order by next_attempt_at, id) + coalesce(busy.running, 0) as place
-        from deliveries
+      with recursive hosts (name) as (
+        (select host from deliveries where next_attempt_at is not null order by host limit 1)
+        union all
+        select (
+          select host from deliveries where next_attempt_at is not null and host > hosts.name order by host limit 1
+        ) from hosts where hosts.name is not null
+      ), due as (
+        select oldest.id from hosts
         left join unnest(${[...perHost.keys()]}::text[], ${[...perHost.values()]}::int[]) as busy (name, running)
-          on busy.name = host
-        where next_attempt_at <= clock_timestamp()
+          on busy.name = hosts.name
+        cross join lateral (
+          select id, next_attempt_at from deliveries
+          where host = hosts.name and next_attempt_at <= ${now}
+          order by next_attempt_at limit ${mostPerHost}::int - coalesce(busy.running, 0)
+        ) as oldest
+        order by oldest.next_attempt_at limit ${room}
       ), taken as (
-        select id from deliveries
-        where next_attempt_at <= clock_timestamp()
-          and id in (select id from due where place <= ${mostPerHost} order by next_attempt_at limit ${room})
+        select id from deliveries where id in (select id from due) and next_attempt_at <= ${now}
         for update skip locked
       )
       update deliveries set

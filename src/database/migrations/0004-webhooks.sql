@@ -30,7 +30,8 @@ create table deliveries (
   delivered_at timestamptz(3)
 );
 
-create index deliveries_due on deliveries (next_attempt_at) where next_attempt_at is not null;
+-- By host first: the next of each host is found without reading all that wait for one that does not answer.
+create index deliveries_due on deliveries (host, next_attempt_at) where next_attempt_at is not null;
 create index deliveries_of_prediction on deliveries (prediction_id);
 
 create table delivery_attempts (
