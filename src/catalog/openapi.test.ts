@@ -26,7 +26,8 @@ test.each([
   ['rossjillian_controlnet', controlnet],
   ['lucataco_animate-diff', animateDiff],
 ])('%s equals its published document in meaning', async (name, model) => {
-  const body = JSON.parse(await readFile(new URL(`${name}.json`, seeds), 'utf8'));
+  const page = await readFile(new URL(`${name}.md`, seeds), 'utf8');
+  const body = JSON.parse(/^> Body parameter\n\n```json\n([\s\S]*?)\n```$/m.exec(page)![1]!);
   const published = body.properties.input;
   const ours = dereferenced(model);
 

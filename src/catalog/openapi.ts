@@ -105,7 +105,7 @@ function titleCase(name: string): string {
     .join(' ');
 }
 
-function outputSchema(kind: OutputKind): JsonSchema {
+export function outputSchema(kind: OutputKind): JsonSchema {
   const file = { type: 'string', format: 'uri' };
   return kind === 'file' ? { ...file, title: 'Output' } : { type: 'array', items: file, title: 'Output' };
 }

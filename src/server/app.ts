@@ -10,6 +10,7 @@ import { guard } from './guard.ts';
 import { accountRoutes } from './routes/account.ts';
 import { administrationRoutes } from './routes/administration.ts';
 import { deploymentRoutes } from './routes/deployments.ts';
+import { documentRoutes } from './routes/documents.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { modelRoutes } from './routes/models.ts';
@@ -39,6 +40,7 @@ const routes = [
   accountRoutes,
   administrationRoutes,
   healthRoutes,
+  documentRoutes,
 ];
 
 export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
@@ -48,8 +50,8 @@ export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: ({ headers }) => requestId(headers['x-request-id']),
     bodyLimit: settings.bodyMaxBytes,
-    // For a whole request with its body; a held answer is not counted.
-    requestTimeout: 120_000,
+    // For a whole request with its body, which can be a large file over a slow line; a held answer is not counted.
+    requestTimeout: 600_000,
     trustProxy: 'loopback',
     rewriteUrl: ({ url }) => canonicalUrl(url ?? '/'),
     routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: 300 },
@@ -65,10 +67,11 @@ export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
 
   guard(app, parts);
   logRequests(app, log);
-  readJsonBodies(app, settings.bodyMaxBytes);
+  readJsonBodies(app, settings.bodyMaxBytes, settings.uploadMaxBytes);
   const answered = collectMethods(app);
   const server: Server = { ...parts, catalogue: createCatalogue(models), closing };
   for (const register of routes) register(app, server);
+  app.decorate('answered', new Map([...answered].map(([url, known]) => [url, [...known]])));
   refuseOtherMethods(app, answered);
 
   app.setNotFoundHandler(() => {
@@ -140,7 +143,9 @@ function collectMethods(app: FastifyInstance): Map<string, Set<string>> {
 function refuseOtherMethods(app: FastifyInstance, answered: Map<string, Set<string>>): void {
   for (const [url, known] of [...answered]) {
     const allowed = [...known].sort();
-    const method = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].filter((name) => !known.has(name));
+    const method = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY'].filter(
+      (name) => !known.has(name),
+    );
     const refuse = async (): Promise<never> => {
       throw methodNotAllowed(allowed);
     };

@@ -1,6 +1,6 @@
 import { slug } from '../catalog/list.ts';
 import type { ModelDefinition } from '../catalog/model.ts';
-import { type OpenApiDocument, openApiSchema } from '../catalog/openapi.ts';
+import { type InputSchema, inputSchema, type OpenApiDocument, openApiSchema } from '../catalog/openapi.ts';
 import { type CheckedInput, compileInputCheck } from '../catalog/validate.ts';
 
 /** A model with everything that requests need of it, made once. */
@@ -9,6 +9,8 @@ export interface CatalogueEntry {
   /** `owner/name`. */
   slug: string;
   openApiSchema: OpenApiDocument;
+  /** The inputs as one schema without references: what a request is checked against. */
+  inputSchema: InputSchema;
   checkInput(input: unknown): CheckedInput;
   /** Names of the inputs that hold files. */
   fileInputs: readonly string[];
@@ -27,6 +29,7 @@ export function createCatalogue(models: readonly ModelDefinition[]): Catalogue {
       model,
       slug: slug(model),
       openApiSchema: openApiSchema(model),
+      inputSchema: inputSchema(model.inputs),
       checkInput: compileInputCheck(model.inputs),
       fileInputs: Object.keys(model.inputs).filter((name) => model.inputs[name]!.kind === 'image'),
     }),

@@ -43,3 +43,10 @@ export const newDeployment = Type.Object(
 );
 
 export const deploymentChanges = Type.Partial(Type.Object(configuration), { additionalProperties: false });
+
+export const predictionsQuery = Type.Object({
+  created_after: Type.Optional(Type.String({ format: 'date-time', description: 'Includes its moment.' })),
+  created_before: Type.Optional(Type.String({ format: 'date-time', description: 'Does not include its moment.' })),
+  source: Type.Optional(Type.Enum(['web'], { description: 'Only those made in a browser.' })),
+  cursor: Type.Optional(Type.String({ description: 'From the links of an earlier page.' })),
+});

@@ -2,7 +2,6 @@
 import type { Collection } from '../catalog/collections.ts';
 import { cogVersion, type OpenApiDocument } from '../catalog/openapi.ts';
 import { isTerminal, type Prediction } from '../predictions/prediction.ts';
-import type { PredictionJson } from '../predictions/prediction-json.ts';
 import { missingFiles, type RepositoryState, wayToGet } from '../weights/inventory.ts';
 import type { CatalogueEntry } from './catalogue.ts';
 
@@ -26,7 +25,7 @@ export interface ModelJson {
   license_url: string | null;
   run_count: number;
   cover_image_url: string | null;
-  default_example: PredictionJson | null;
+  default_example: null;
   latest_version: VersionJson;
   created_at: string;
   /** Only of a model that is asked for by its address. */

@@ -15,6 +15,12 @@ beforeAll(async () => {
 afterAll(() => server?.close());
 
 const get = (path: string) => fetch(`${server.origin}/v1${path}`);
+const read = async <Body>(path: string) => (await (await get(path)).json()) as Body;
+
+interface Found {
+  models: { model: { description: string }; metadata: { score: number } }[];
+  invalid_fields: unknown;
+}
 const names = (models: { owner: string; name: string }[]) => models.map(({ owner, name }) => `${owner}/${name}`);
 
 test('S37 models.search() finds by words, the best first', async () => {
@@ -43,15 +49,15 @@ test('S37 D2 words are a body of QUERY alone', async () => {
 });
 
 test('S38 GET /search answers models with their score, and collections', async () => {
-  const answer = await (await get('/search?query=structure')).json();
+  const answer = await read<Found>('/search?query=structure');
   expect(answer).toMatchObject({ query: 'structure', pages: [], collections: [{ slug: 'structure' }] });
-  const [best] = answer.models;
+  const best = answer.models[0]!;
   expect(best.model).toMatchObject({ owner: 'rossjillian', name: 'controlnet' });
   expect(best.metadata).toMatchObject({ tags: ['structure'], generated_description: best.model.description });
   expect(best.metadata.score).toBeGreaterThan(0);
-  expect((await (await get('/search?query=&limit=1')).json()).models).toHaveLength(1);
+  expect((await read<Found>('/search?query=&limit=1')).models).toHaveLength(1);
   expect((await get('/search')).status).toBe(422);
-  const bad = await (await get('/search?query=x&limit=51')).json();
+  const bad = await read<Found>('/search?query=x&limit=51');
   expect(bad.invalid_fields).toEqual([
     { type: 'number_lte', field: 'limit', description: 'Must be less than or equal to 50' },
   ]);
@@ -83,7 +89,7 @@ test('A9 models are files: they are not created, changed or deleted here', async
   ] as const) {
     const answer = await call(method, path);
     expect(answer.status).toBe(403);
-    expect((await answer.json()).detail).toMatch(/^test\/echo is a file on the server/);
+    expect(((await answer.json()) as { detail: string }).detail).toMatch(/^test\/echo is a file on the server/);
     expect((await call(method, path.replace('echo', 'nothing'))).status).toBe(404);
   }
 });

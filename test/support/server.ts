@@ -14,6 +14,8 @@ import { removeOldData } from '../../src/predictions/retention.ts';
 import { createPredictions, type PredictionStore } from '../../src/predictions/store.ts';
 import { createApp } from '../../src/server/app.ts';
 import { createLocalFileStore } from '../../src/storage/local-files.ts';
+import { removeExpired, removeOrphans } from '../../src/uploads/sweep.ts';
+import { createUploads } from '../../src/uploads/uploads.ts';
 import { startWebhooks } from '../../src/webhooks/webhooks.ts';
 
 export const testModels = fileURLToPath(new URL('./models/', import.meta.url));
@@ -27,11 +29,15 @@ export interface TestServer {
   port: number;
   home: string;
   accounts: Accounts;
+  /** What the routes answer: methods by address. */
+  answered: ReadonlyMap<string, readonly string[]>;
   predictions: PredictionStore;
   /** Everything that was logged so far. */
   log(): string;
   /** What retention does, at once and with everything that has ended. */
   removeData(): Promise<void>;
+  /** What the sweep does, at once and with bytes of every age. @returns how much of each it removed */
+  sweep(): Promise<{ expired: number; orphans: number }>;
   /** May be called twice. */
   close(): Promise<void>;
 }
@@ -75,6 +81,7 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
     predictions,
     webhooks,
     files,
+    uploads: createUploads({ database, files, accounts, settings }),
     log,
   };
   const app = createApp({ ...parts, ready: async () => [] });
@@ -96,10 +103,15 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
     home,
     accounts,
     predictions,
+    answered: (app as unknown as Pick<TestServer, 'answered'>).answered,
     log: () => logged,
     async removeData() {
       await removeOldData({ database, files }, 0);
     },
+    sweep: async () => ({
+      expired: await removeExpired({ database, files }),
+      orphans: await removeOrphans({ database, files, log }, -1000),
+    }),
     close: () => {
       closing ??= close();
       return closing;

@@ -23,8 +23,6 @@ export function searchRoutes(app: FastifyInstance, server: Server): void {
       .filter(({ score }) => score > 0)
       .toSorted((a, b) => b.score - a.score || (a.entry.slug < b.entry.slug ? -1 : 1));
 
-  // Node's parser knows the method, Fastify has to be told of it.
-  app.addHttpMethod('QUERY', { hasBody: true });
   app.route({
     method: 'QUERY',
     url: '/models',

@@ -1,0 +1,236 @@
+/** The OpenAPI documents: whole, valid, true, and saying what the published ones say. Numbers are those of docs/api.md. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Document } from '../../src/server/document/server-document.ts';
+import { startTestServer, type TestServer } from '../support/server.ts';
+
+interface Comparison {
+  absentModels: string[];
+  parseSeed(markdown: string): { slug: string; operations: SeedOperation[] };
+  differences(seed: unknown, document: unknown): string[];
+  compareAll(markdowns: string[], documents: object): { compared: string[]; faults: string[] };
+}
+interface SeedOperation {
+  body: { properties: { input: { properties: object } } } | null;
+  parameters: { name: string }[];
+}
+
+const tool = new URL('../../tools/compare-seeds.js', import.meta.url).href;
+const { absentModels, parseSeed, differences, compareAll } = (await import(tool)) as Comparison;
+
+const seedFolder = new URL('../fixtures/seeds/', import.meta.url);
+const seeds = readdirSync(seedFolder).filter((file) => file.endsWith('.md'));
+const markdowns = seeds.map((file) => readFileSync(new URL(file, seedFolder), 'utf8'));
+
+let server: TestServer;
+let document: Document;
+beforeAll(async () => {
+  server = await startTestServer();
+  document = await read('/openapi.json');
+});
+afterAll(() => server?.close());
+
+async function read<Body>(path: string): Promise<Body> {
+  const answer = await fetch(`${server.origin}/v1${path}`);
+  expect(answer.status).toBe(200);
+  return (await answer.json()) as Body;
+}
+
+describe('S42 the document of the server', () => {
+  test('is a valid OpenAPI 3.1 document', async () => {
+    const validator = new Validator();
+    expect(await validator.validate(structuredClone(document) as object as Record<string, unknown>)).toEqual({
+      valid: true,
+    });
+    expect(validator.version).toBe('3.1');
+    expect(document.servers).toEqual([{ url: `${server.origin}/v1` }]);
+  });
+
+  test('has every operation of the server and no other', () => {
+    const documented = Object.entries(document.paths).flatMap(([path, item]) =>
+      Object.keys(item).map((method) => `${method.replace('x-', '').toUpperCase()} ${path}`),
+    );
+    const answered = [...server.answered]
+      .filter(([path]) => !path.startsWith('/admin/'))
+      .flatMap(([path, methods]) =>
+        methods.filter((method) => method !== 'HEAD').map((method) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`),
+      );
+    expect(documented.toSorted()).toEqual(answered.toSorted());
+  });
+
+  test('has one operationId for each operation', () => {
+    const ids = Object.values(document.paths).flatMap((item) =>
+      Object.values(item as Record<string, { operationId: string }>).map(({ operationId }) => operationId),
+    );
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test('needs no token, and says where one is needed', async () => {
+    const closed = await startTestServer({ apiTokens: ['r8_x'] });
+    try {
+      expect((await fetch(`${closed.origin}/openapi.json`)).status).toBe(200);
+      expect((await fetch(`${closed.origin}/models/test/echo/openapi.json`)).status).toBe(401);
+    } finally {
+      await closed.close();
+    }
+    expect(document.security).toEqual([{ token: [] }]);
+    expect((document.paths['/healthz']!.get as { security: unknown }).security).toEqual([]);
+  });
+});
+
+describe('S42 answers are as the document says', () => {
+  const version = 'e'.repeat(64);
+  const deployment = {
+    name: 'shown',
+    model: 'test/echo',
+    version,
+    hardware: 'cpu',
+    min_instances: 0,
+    max_instances: 1,
+  };
+  const made = { prediction: '' };
+
+  test.each<[method: string, path: string, route: string, status: number, body?: unknown]>([
+    ['POST', '/predictions', '/predictions', 201, { version, input: {}, webhook_events_filter: 'start' }],
+    ['POST', '/predictions', '/predictions', 422, { input: 7, other: 1 }],
+    ['POST', '/models/test/echo/predictions', '/models/{owner}/{name}/predictions', 201, { input: {} }],
+    ['GET', '/predictions', '/predictions', 200],
+    ['GET', '/predictions?created_after=yesterday', '/predictions', 422],
+    ['GET', '/predictions/{id}', '/predictions/{id}', 200],
+    ['GET', '/predictions/none', '/predictions/{id}', 404],
+    ['POST', '/predictions/{id}/cancel', '/predictions/{id}/cancel', 200],
+    ['GET', '/predictions/{id}/deliveries', '/predictions/{id}/deliveries', 200],
+    ['GET', '/models', '/models', 200],
+    ['POST', '/models', '/models', 422, {}],
+    ['GET', '/models/rossjillian/controlnet', '/models/{owner}/{name}', 200],
+    ['PATCH', '/models/test/echo', '/models/{owner}/{name}', 403, {}],
+    ['GET', '/models/test/echo/versions', '/models/{owner}/{name}/versions', 200],
+    ['GET', `/models/test/echo/versions/${version}`, '/models/{owner}/{name}/versions/{version}', 200],
+    ['GET', '/models/test/echo/examples', '/models/{owner}/{name}/examples', 200],
+    ['GET', '/search?query=structure', '/search', 200],
+    ['GET', '/search', '/search', 422],
+    ['GET', '/collections', '/collections', 200],
+    ['GET', '/collections/structure', '/collections/{slug}', 200],
+    ['GET', '/hardware', '/hardware', 200],
+    ['POST', '/deployments', '/deployments', 200, deployment],
+    ['POST', '/deployments', '/deployments', 409, deployment],
+    ['GET', '/deployments', '/deployments', 200],
+    ['GET', '/deployments/local/shown', '/deployments/{owner}/{name}', 200],
+    ['PATCH', '/deployments/local/shown', '/deployments/{owner}/{name}', 200, { max_instances: 2 }],
+    ['POST', '/deployments/local/shown/predictions', '/deployments/{owner}/{name}/predictions', 201, { input: {} }],
+    ['GET', '/trainings', '/trainings', 200],
+    ['GET', '/account', '/account', 200],
+    ['GET', '/webhooks/default/secret', '/webhooks/default/secret', 200],
+    ['POST', '/webhooks/default/secret/rotate', '/webhooks/default/secret/rotate', 200],
+    ['GET', '/healthz', '/healthz', 200],
+    ['GET', '/readyz', '/readyz', 200],
+  ])('%s %s', async (method, path, route, status, body) => {
+    const answer = await fetch(`${server.origin}/v1${path.replace('{id}', made.prediction)}`, {
+      method,
+      ...(body !== undefined && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    });
+    const json = (await answer.json()) as { id: string };
+    expect([answer.status, json]).toEqual([status, expect.anything()]);
+    if (route === '/predictions' && status === 201) made.prediction = json.id;
+    const validate = validatorOf(method.toLowerCase(), route, status);
+    expect(validate(json) ? [] : validate.errors).toEqual([]);
+  });
+
+  /** Of the whole document, and strict: nothing may be answered that is not in it. */
+  function validatorOf(method: string, route: string, status: number): ValidateFunction {
+    const operation = document.paths[route]![method] as { responses: Record<string, { content: object }> };
+    const content = Object.values(operation.responses[status]!.content) as { schema: object }[];
+    const components = { schemas: document.components.schemas };
+    const ajv = new Ajv2020({ strict: false, validateFormats: false });
+    return ajv.compile(closed({ ...content[0]!.schema, components }) as object);
+  }
+
+  function closed(value: unknown): unknown {
+    if (Array.isArray(value)) return value.map(closed);
+    if (typeof value !== 'object' || value === null) return value;
+    const inner = Object.fromEntries(Object.entries(value).map(([name, item]) => [name, closed(item)]));
+    const hasProperties = inner.type === 'object' && Object.keys(inner.properties ?? {}).length > 0;
+    return hasProperties ? { ...inner, additionalProperties: false } : inner;
+  }
+});
+
+describe('S43 the document of a model', () => {
+  const documents: Record<string, Document> = {};
+  beforeAll(async () => {
+    type Models = { results: { owner: string; name: string }[] };
+    for (const { owner, name } of (await read<Models>('/models')).results) {
+      documents[`${owner}/${name}`] = await read(`/models/${owner}/${name}/openapi.json`);
+    }
+  });
+
+  test('is a valid OpenAPI 3.1 document', async () => {
+    expect(Object.keys(documents)).toContain('rossjillian/controlnet');
+    for (const own of Object.values(documents)) {
+      expect(await new Validator().validate(structuredClone(own) as object as Record<string, unknown>)).toEqual({
+        valid: true,
+      });
+    }
+    expect((await fetch(`${server.origin}/models/test/nothing/openapi.json`)).status).toBe(404);
+  });
+
+  test('says everything that the published document says; which models are absent is written down', () => {
+    const { compared, faults } = compareAll(markdowns, documents);
+    expect(faults).toEqual([]);
+    expect([...compared, ...absentModels].toSorted()).toEqual(markdowns.map((text) => parseSeed(text).slug).toSorted());
+  });
+
+  test.each(seeds.map((file, index) => [file, markdowns[index]!]))('%s is read whole', (_, markdown) => {
+    const { operations } = parseSeed(markdown);
+    expect(operations).toHaveLength(4);
+    const create = operations.find(({ body }) => body)!;
+    const rows = create.parameters.filter(({ name }) => name.startsWith('»» ')).map(({ name }) => name.slice(3));
+    expect(rows).toEqual(Object.keys(create.body!.properties.input.properties));
+    // Rows of tables are not confused by lines within texts.
+    expect(markdown.match(/^\|»» [a-z_0-9]+\|body\|/gm)).toHaveLength(rows.length);
+  });
+
+  /** Each is one thing that a published document says. */
+  const changes: [string, (own: Document, post: Post) => void][] = [
+    ['description', (own) => Object.assign(own.info, { description: 'Something else' })],
+    ['version', (_, { properties }) => Object.assign(properties.version!, { description: 'Eg: 0. The ID' })],
+    ['input steps', (_, { inputs }) => Object.assign(inputs.properties.steps!, { default: 21 })],
+    ['input scale', (_, { inputs }) => Object.assign(inputs.properties.scale!, { minimum: 0.2 })],
+    ['input prompt', (_, { inputs }) => Object.assign(inputs.properties.prompt!, { type: 'integer' })],
+    ['input image', (_, { inputs }) => Object.assign(inputs.properties.image!, { format: 'text' })],
+    ['choices of »» scheduler', (_, { inputs }) => (inputs.properties.scheduler!.enum as string[]).reverse()],
+    ['required inputs', (_, { inputs }) => inputs.required.pop()],
+    ['names of inputs', (_, { inputs }) => Object.assign(inputs.properties, { more: { type: 'string' } })],
+    ['names of inputs', (_, { inputs }) => Reflect.deleteProperty(inputs.properties, 'eta')],
+    ['row » webhook', (_, { properties }) => Object.assign(properties.webhook!, { type: 'boolean' })],
+    ['row Authorization', (own) => Object.assign(own, { security: [{}] })],
+    ['summary', (own) => Object.assign(own.paths['/predictions']!.get as object, { summary: 'List' })],
+    ['row prediction_id', (own) => Object.assign(cancelOf(own).parameters[0]!, { description: 'An id' })],
+    ['is missing', (own) => Reflect.deleteProperty(own.paths, '/predictions/{prediction_id}/cancel')],
+  ];
+  test.each(changes)('the comparison notices another %s', (place, change) => {
+    const slug = 'rossjillian/controlnet';
+    const seed = markdowns.map(parseSeed).find((candidate) => candidate.slug === slug)!;
+    const own = structuredClone(documents[slug]!);
+    const before = differences(seed, own);
+    change(own, postOf(own));
+    const found = differences(seed, own).filter((difference) => !before.includes(difference));
+    expect(found.join('\n')).toContain(place);
+  });
+});
+
+interface Post {
+  properties: Record<string, object>;
+  inputs: { properties: Record<string, { enum?: unknown[] }>; required: string[] };
+}
+
+function postOf(own: Document): Post {
+  type Create = { requestBody: { content: { 'application/json': { schema: { properties: Post['properties'] } } } } };
+  const { properties } = (own.paths['/predictions']!.post as Create).requestBody.content['application/json'].schema;
+  return { properties, inputs: properties.input as Post['inputs'] };
+}
+
+function cancelOf(own: Document): { parameters: object[] } {
+  return own.paths['/predictions/{prediction_id}/cancel']!.post as { parameters: object[] };
+}
