@@ -10,8 +10,10 @@ export interface ValueInfo {
 
 /** A serialized ONNX model. Its weights stay in the files they came from, as external data. */
 export interface OnnxModel {
-  /** With fused operators. */
+  /** For the CPU: with fused operators, and sizes that only the run knows (`hidden-sizes.ts`). */
   bytes: Uint8Array;
+  /** With fused operators, for other providers. */
+  fusedBytes(): Uint8Array;
   /** The same network for a provider whose kernels of them are not to be relied on. */
   basicBytes(): Uint8Array;
   /** Nodes that run on the CPU whatever the device. */

@@ -2,6 +2,7 @@ import { parse, relative, sep } from 'node:path';
 import { WeightError } from '../base/errors.ts';
 import type { TensorType } from '../math/tensor.ts';
 import type { Attribute, Graph, Initializer, Node, Way } from './graph.ts';
+import { hideSizes } from './hidden-sizes.ts';
 import { memoryNeed } from './memory.ts';
 import { type OnnxModel, outputName, type ValueInfo } from './model.ts';
 import {
@@ -34,8 +35,9 @@ export const irVersion = 8;
 export function writeModel(graph: Graph): OnnxModel {
   const externalDataFolder = rootOf(graph.initializers);
   return {
-    bytes: encodeModel(graph, 'fused', externalDataFolder),
-    basicBytes: () => encodeModel(graph, 'basic', externalDataFolder),
+    bytes: encodeModel(graph, externalDataFolder, 'fused', hideSizes),
+    fusedBytes: () => encodeModel(graph, externalDataFolder, 'fused'),
+    basicBytes: () => encodeModel(graph, externalDataFolder, 'basic'),
     cpuNodes: graph.nodes.filter(({ onCpu }) => onCpu).map(({ name }) => name),
     inputs: graph.inputs,
     outputs: outputsOf(graph),
@@ -48,8 +50,19 @@ function outputsOf(graph: Graph): ValueInfo[] {
   return graph.outputs.map(({ name, value }) => ({ name, type: value.type, dims: value.dims }));
 }
 
-function encodeModel(graph: Graph, way: Way, externalDataFolder: string): Uint8Array {
-  const nodes = graph.nodes.filter((node) => node.way === undefined || node.way === way);
+function encodeModel(
+  graph: Graph,
+  externalDataFolder: string,
+  way: Way,
+  change: (graph: Graph, nodes: readonly Node[]) => { nodes: readonly Encodable[]; inputs: readonly ValueInfo[] } = (
+    _,
+    nodes,
+  ) => ({ nodes, inputs: [] }),
+): Uint8Array {
+  const { nodes, inputs } = change(
+    graph,
+    graph.nodes.filter((node) => node.way === undefined || node.way === way),
+  );
   return concat([
     integer(modelFields.irVersion, irVersion),
     text(modelFields.producerName, 'darkroom'),
@@ -62,7 +75,9 @@ function encodeModel(graph: Graph, way: Way, externalDataFolder: string): Uint8A
       ...graph.initializers.map((initializer) =>
         message(graphFields.initializer, encodeInitializer(initializer, externalDataFolder)),
       ),
-      ...graph.inputs.map(({ name, type, dims }) => message(graphFields.input, encodeValue(name, type, dims))),
+      ...[...graph.inputs, ...inputs].map(({ name, type, dims }) =>
+        message(graphFields.input, encodeValue(name, type, dims)),
+      ),
       ...outputsOf(graph).map(({ name, type, dims }) =>
         message(graphFields.output, encodeValue(outputName(name), type, dims)),
       ),

@@ -2,8 +2,9 @@ import type { InferenceSession, OnnxValue, Tensor as OrtTensor } from 'onnxrunti
 import { RuntimeFailure, WeightError } from '../base/errors.ts';
 import type { Settings } from '../base/settings.ts';
 import { sizeOf, type Tensor, type TensorType } from '../math/tensor.ts';
+import { zeroInput } from '../onnx/hidden-sizes.ts';
 import { describe, type OnnxModel, outputName, type ValueInfo } from '../onnx/model.ts';
-import { executionProviders, wantsBasicOperators } from './providers.ts';
+import { executionProviders, isCpu, wantsBasicOperators } from './providers.ts';
 
 /** A loaded network. */
 export interface Session {
@@ -26,13 +27,17 @@ export interface OpenSession extends Session {
 export async function openSession(model: OnnxModel, device: Settings['device']): Promise<OpenSession> {
   const ort = await import('onnxruntime-node');
   const supported = ort.listSupportedBackends().map(({ name }) => name);
-  const bytes = wantsBasicOperators(device) ? model.basicBytes() : model.bytes;
+  const bytes = wantsBasicOperators(device) ? model.basicBytes() : isCpu(device) ? model.bytes : model.fusedBytes();
   const session = await create(ort.InferenceSession, { ...model, bytes }, executionProviders(device, supported));
+  const zero = new ort.Tensor('int64', BigInt64Array.of(0n), zeroInput.dims);
+  const hidden: Record<string, OrtTensor> = session.inputNames.includes(zeroInput.name)
+    ? { [zeroInput.name]: zero }
+    : {};
   return {
     inputs: model.inputs,
     outputs: model.outputs,
     async run(feeds) {
-      const checked: Record<string, OrtTensor> = {};
+      const checked = { ...hidden };
       for (const [name, tensor] of Object.entries(checkFeeds(model.inputs, feeds))) {
         checked[name] = new ort.Tensor(tensor.type, tensor.data as Float32Array, tensor.dims);
       }

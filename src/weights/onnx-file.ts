@@ -64,6 +64,7 @@ export async function readOnnxFile(path: string): Promise<OnnxFile> {
         const bytes = encodeModel(parts, inputs, outputs);
         return {
           bytes,
+          fusedBytes: () => bytes,
           basicBytes: () => bytes,
           cpuNodes: [],
           inputs,
