@@ -43,13 +43,13 @@ describe.each(databaseKinds())('deliveries on %s', (kind) => {
     receivers.push(receiver);
     return receiver;
   };
-  const dispatch = (giveUpMs = 60_000, sent?: Message[]) => {
+  const dispatch = (giveUpMs = 60_000, sent?: Message[], lookMs = timing.lookMs) => {
     const send = createPost(createSecrets(database), timing.timeoutMs);
     const post: typeof send = (message, signal) => {
       sent?.push(message);
       return send(message, signal);
     };
-    const dispatcher = startDispatcher({ database, post, giveUpMs, timing, log });
+    const dispatcher = startDispatcher({ database, post, giveUpMs, timing: { ...timing, lookMs }, log });
     dispatchers.push(dispatcher);
     return dispatcher;
   };
@@ -151,6 +151,14 @@ describe.each(databaseKinds())('deliveries on %s', (kind) => {
     await waitUntil('all were tried', () => hanging.received.length >= 3 * mostPerHost);
     expect(most).toBe(mostPerHost);
     expect((await settled(ids[0]!)).attempts).toHaveLength(1);
+  });
+
+  it('goes on by itself until nothing waits, however much there is for one host', async () => {
+    const receiver = await receive();
+    for (let index = 0; index < 6 * mostPerHost; index++) await put(`${receiver.origin}/${index}`);
+    // It looks once, at the start: one that needed a second look would take a minute.
+    dispatch(60_000, undefined, 60_000);
+    await waitUntil('all arrived', () => receiver.received.length === 6 * mostPerHost);
   });
 
   it('has each attempt made by one of several processes', async () => {

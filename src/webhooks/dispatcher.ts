@@ -43,6 +43,9 @@ export function startDispatcher({ database, post, giveUpMs, timing, log }: Dispa
   setMaxListeners(0, closing.signal);
   const underWay = new Set<Promise<void>>();
   const perHost = new Map<string, number>();
+  /** Hosts for which more may wait than there was room for. */
+  let full = new Set<string>();
+  let isFull = false;
   let closed = false;
   let again = false;
   let looking: Promise<void> | undefined;
@@ -70,6 +73,7 @@ export function startDispatcher({ database, post, giveUpMs, timing, log }: Dispa
   const claim = async (): Promise<Claimed[]> => {
     const room = mostAtOnce - underWay.size;
     if (room <= 0) return [];
+    const before = new Map(perHost);
     const leaseMs = timing.timeoutMs + leaseMarginMs;
     // Times are rounded to milliseconds, up too. `statement_timestamp`, as an index serves no clock that runs on.
     const now = sql`statement_timestamp() + interval '1 millisecond'`;
@@ -82,7 +86,7 @@ export function startDispatcher({ database, post, giveUpMs, timing, log }: Dispa
         ) from hosts where hosts.name is not null
       ), due as (
         select oldest.id from hosts
-        left join unnest(${[...perHost.keys()]}::text[], ${[...perHost.values()]}::int[]) as busy (name, running)
+        left join unnest(${[...before.keys()]}::text[], ${[...before.values()]}::int[]) as busy (name, running)
           on busy.name = hosts.name
         cross join lateral (
           select id, next_attempt_at from deliveries
@@ -103,6 +107,10 @@ export function startDispatcher({ database, post, giveUpMs, timing, log }: Dispa
       returning deliveries.id, prediction_id, account, host, webhook as url, webhook_private as private, body, attempts
         `.execute(kysely);
     for (const { host } of rows) perHost.set(host, (perHost.get(host) ?? 0) + 1);
+    // By what ran when the question was asked: some of it has ended since.
+    for (const { host } of rows) before.set(host, (before.get(host) ?? 0) + 1);
+    full = new Set([...before].filter(([, running]) => running >= mostPerHost).map(([host]) => host));
+    isFull = rows.length === room;
     return rows.map((row) => ({ ...row, attempts: Number(row.attempts) }));
   };
 
@@ -125,8 +133,7 @@ export function startDispatcher({ database, post, giveUpMs, timing, log }: Dispa
       const running = perHost.get(host)!;
       if (running === 1) perHost.delete(host);
       else perHost.set(host, running - 1);
-      // There was no room for those behind it.
-      if (running === mostPerHost || underWay.size === mostAtOnce) setImmediate(look);
+      if (isFull || full.has(host)) setImmediate(look);
     }
   };
 
