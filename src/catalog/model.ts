@@ -1,3 +1,4 @@
+import type { RgbImage } from '../base/image.ts';
 import type { Residency } from '../runtime/residency.ts';
 import type { Fields, InputOf } from './fields.ts';
 
@@ -49,6 +50,8 @@ export interface PredictContext {
   log(line: string): void;
   /** Reports one finished denoising step; writes the progress line that the official clients parse. */
   step(current: number, total: number): void;
+  /** Offers a picture of how the output looks now. `draw` is called only when somebody watches, and not too often. */
+  preview(draw: () => RgbImage): void;
   signal: CancelSignal;
   /** The only way to a loaded network. */
   residency: Residency;

@@ -19,6 +19,7 @@ import { type MotionVersion, motionUnetNetwork } from '../networks/motion-unet.t
 import { checkpointDecoderNetwork } from '../networks/vae-decoder.ts';
 import { decodeFrames } from '../pipeline/frames.ts';
 import { classifierFreeGuidance } from '../pipeline/guidance.ts';
+import { stableDiffusionColours, stepWithPreview } from '../pipeline/preview.ts';
 import { encodePrompts } from '../pipeline/prompt.ts';
 import { stableDiffusion15, stableDiffusion15Files } from '../pipeline/stable-diffusion-files.ts';
 import { samplerFromConfig } from '../schedulers/from-config.ts';
@@ -157,7 +158,7 @@ export default defineModel({
 export async function* drawFrames(
   input: AnimateDiffInput,
   { frames, width, height }: FilmSize,
-  { log, step, signal, residency, locate }: PredictContext,
+  { log, step, preview, signal, residency, locate }: PredictContext,
 ): AsyncGenerator<RgbImage> {
   const { version, weights } = motionModules[input.motion_module];
   const { folders } = await locate([stableDiffusion, weights, checkpoints[input.path]]);
@@ -174,6 +175,7 @@ export async function* drawFrames(
   const states = await encodePrompts(residency, base, prompts, 1, log);
 
   const latentDims = [1, 4, frames, height / 8, width / 8] as const;
+  const latentSize = { frames, width: width / 8, height: height / 8 };
   // With guidance it runs twice a step: in one run the two would need twice the memory, and not less time.
   const unet = motionUnetNetwork(
     {
@@ -189,7 +191,7 @@ export async function* drawFrames(
     sampler.sample({
       latents: normals.normal(4 * frames * (height / 8) * (width / 8)),
       drawNoise: (count) => normals.normal(count),
-      onStep: step,
+      onStep: stepWithPreview({ step, preview }, stableDiffusionColours, latentSize),
       signal,
       async denoise(latents, timestep) {
         const noises = float32([prompts.length, ...latentDims.slice(1)]);

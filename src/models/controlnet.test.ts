@@ -80,6 +80,7 @@ async function predict({ input }: Run, path: (file: string) => string) {
   const context: PredictContext = {
     log: (line) => lines.push(line),
     step: (current, total) => steps.push(`${current}/${total}`),
+    preview() {},
     signal: { aborted: false, throwIfAborted() {} },
     residency: recorded.residency,
     licences: 'all',

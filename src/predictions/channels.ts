@@ -8,6 +8,10 @@ export const channels = {
   output: 'darkroom_output',
   /** Payload: the id of a prediction whose logs have grown. */
   logged: 'darkroom_logged',
+  /** Payload: the id of a running prediction that somebody watches; said again every few seconds. */
+  watched: 'darkroom_watched',
+  /** Payload: the id of a watched prediction, a space, and how it looks now, as a data URL. */
+  preview: 'darkroom_preview',
   /** Payload: the id of a prediction that has ended. */
   ended: 'darkroom_ended',
   /** Payload: the id of a prediction whose data were removed. */

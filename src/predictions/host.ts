@@ -18,6 +18,7 @@ import { eventOf } from './outcome.ts';
 import { persist } from './persist.ts';
 import type { Prediction, PredictionEvent } from './prediction.ts';
 import { ownedBy, type PresenceTiming, startPresence, usualTiming } from './presence.ts';
+import { showPreview } from './previews.ts';
 import { type Run, startRun } from './run.ts';
 import type { PredictionStore } from './store.ts';
 import { tellWebhook } from './webhook-events.ts';
@@ -81,6 +82,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   await makeScratch(database, settings.home, id);
   const stopListening = [
     database.listen(channels.waiting, bell.ring),
+    database.listen(channels.watched, (watchedId) => runs.get(watchedId)?.watch()),
     database.listen(channels.cancel, (canceledId) => runs.get(canceledId)?.stop('canceled')),
   ];
   const timer = setInterval(bell.ring, lookMs);
@@ -121,6 +123,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       log: (text: string) => written(() => appendLog(stores, prediction, text)),
       output: (stored: readonly StoredFile[]) =>
         written(() => addOutput(stores, prediction, stored.at(-1)!, outputOf(model.output, stored))),
+      preview: (picture: string) => showPreview(database, prediction.id, picture),
     };
     const run = startRun({ prediction, model, engine, files, record, settings, scratch, log });
     runs.set(prediction.id, run);

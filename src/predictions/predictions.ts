@@ -4,6 +4,7 @@ import type { Deployments } from './deployments.ts';
 import type { Followers } from './followers.ts';
 import type { IdempotencyKey } from './idempotency.ts';
 import type { Prediction } from './prediction.ts';
+import type { Previews } from './previews.ts';
 import type { Progress } from './progress.ts';
 
 /** What a caller asks for; already checked against the model's schema. */
@@ -67,6 +68,8 @@ export interface Predictions {
   progress(id: string, streamKey: string): Promise<Progress | undefined>;
   /** As `Followers.follow` (followers.ts). */
   follow: Followers['follow'];
+  /** As `Previews.watch` (previews.ts). */
+  watch: Previews['watch'];
   /** A stored file by its key, whoever asks: the key is the capability. `undefined` once it was removed. */
   file(key: string): Promise<StoredFile | undefined>;
   /** How many predictions wait to be started; for health and metrics. */

@@ -12,10 +12,12 @@ import type { Outcome } from './outcome.ts';
 import type { Prediction } from './prediction.ts';
 import { resolveInput } from './resolve-input.ts';
 
-/** What a run writes. Each resolves to `false` when the prediction is not ours any more. */
+/** What a run writes. What is kept resolves to `false` when the prediction is not ours any more. */
 export interface RunRecord {
   log(text: string): Promise<boolean>;
   output(files: readonly StoredFile[]): Promise<boolean>;
+  /** Kept nowhere. */
+  preview(picture: string): void;
 }
 
 export interface RunOptions {
@@ -45,6 +47,8 @@ export interface Run {
   ended: Promise<RunEnd>;
   /** Asks the engine to stop, and ends its process if it does not within the grace period. */
   stop(because: 'canceled' | 'lost' | 'released'): void;
+  /** Somebody wants to see how it looks. */
+  watch(): void;
 }
 
 export function startRun(options: RunOptions): Run {
@@ -83,6 +87,7 @@ export function startRun(options: RunOptions): Run {
     id: prediction.id,
     attempt: prediction.attempt,
     ended,
+    watch: () => engine.send({ type: 'watch', id: prediction.id }),
     stop: (because) => end({ type: because }, because === 'released' ? 0 : settings.cancelGraceMs),
   };
 }
@@ -109,6 +114,7 @@ async function carryOut(options: RunOptions, signal: AbortSignal, lost: () => vo
     signal.throwIfAborted();
     const outcome = await predict(engine, { ...prediction, input }, join(folder, 'output'), (message) => {
       if (message.type === 'log') logs.add(message.text);
+      if (message.type === 'preview') record.preview(message.picture);
       if (message.type === 'output') {
         storing = storing.then(() => store(message.name, message.path));
         storing.catch(() => {});

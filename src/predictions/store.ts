@@ -10,6 +10,7 @@ import { readKey } from './idempotency.ts';
 import { listPredictions } from './list.ts';
 import { isTerminal, type Prediction } from './prediction.ts';
 import type { Predictions } from './predictions.ts';
+import { createPreviews } from './previews.ts';
 import { readProgress } from './progress.ts';
 import { createReader } from './reader.ts';
 import { storedFileOf } from './rows.ts';
@@ -32,6 +33,7 @@ export async function createPredictions(database: Database, log: Logger): Promis
   const tickets = await openTickets(database, log);
   const waiters = createWaiters(database, log);
   const followers = createFollowers(database, log);
+  const previews = createPreviews(database);
 
   const { read: find, close: closeReader } = createReader(database);
   const deadlines = startDeadlines(database, log);
@@ -66,6 +68,7 @@ export async function createPredictions(database: Database, log: Logger): Promis
       return progress;
     },
     follow: followers.follow,
+    watch: previews.watch,
     async file(key) {
       const row = await kysely.selectFrom('files').selectAll().where('key', '=', key).executeTakeFirst();
       return row && storedFileOf(row);
@@ -84,6 +87,7 @@ export async function createPredictions(database: Database, log: Logger): Promis
     async close() {
       waiters.close();
       followers.close();
+      previews.close();
       closeReader();
       await deadlines.close();
       await tickets.close();

@@ -3,7 +3,8 @@ import { Readable } from 'node:stream';
 
 export interface ServerSentEvent {
   name: string;
-  id: string;
+  /** Where a reader who comes back goes on; events without one do not move that place. */
+  id?: string;
   data: string;
 }
 
@@ -74,5 +75,5 @@ export function openEventStream({ next, onClose, heartbeatMs }: EventStreamOptio
 /** Every line of the data stands behind a `data:` of its own; a carriage return alone would end a line too. */
 export function formatEvent({ name, id, data }: ServerSentEvent): string {
   const lines = data.split(/\r\n|\r|\n/).map((line) => `data: ${line}\n`);
-  return `event: ${name}\nid: ${id}\n${lines.join('')}\n`;
+  return `event: ${name}\n${id === undefined ? '' : `id: ${id}\n`}${lines.join('')}\n`;
 }

@@ -6,6 +6,7 @@ import { loadModels } from '../catalog/list.ts';
 import { memoryBudget } from '../runtime/memory-budget.ts';
 import { createResidency } from '../runtime/residency.ts';
 import { cancelSignal } from './cancel-flag.ts';
+import { createPreviews } from './preview.ts';
 import type { EngineMessage, HostMessage } from './protocol.ts';
 import { runPrediction } from './run-prediction.ts';
 
@@ -23,9 +24,12 @@ const residency = createResidency({
 const signal = cancelSignal((workerData as { cancelFlag: SharedArrayBuffer }).cancelFlag);
 const send = (message: EngineMessage): void => parentPort?.postMessage(message);
 
+const previews = createPreviews(send);
+
 parentPort?.on('message', (message: HostMessage) => {
+  if (message.type === 'watch') previews.watch(message.id);
   if (message.type !== 'predict') return;
-  runPrediction(message, { settings, models, residency, signal, send }).catch((error: unknown) => {
+  runPrediction(message, { settings, models, residency, signal, previews, send }).catch((error: unknown) => {
     // `runPrediction` reports every fault of a prediction itself; what arrives here is a fault of the engine.
     setImmediate(() => {
       throw error;

@@ -25,6 +25,9 @@ process.on('message', (message: HostMessage) => {
     case 'cancel':
       if (message.id === running) requestCancel(cancelFlag);
       break;
+    case 'watch':
+      engine.postMessage(message);
+      break;
     case 'shutdown':
       shuttingDown = true;
       if (!running) process.exit(0);

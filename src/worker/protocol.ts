@@ -8,6 +8,8 @@ export type HostMessage =
   | { type: 'predict'; id: string; model: string; input: Record<string, unknown>; outputFolder: string }
   /** Stop at the next step. Ignored when the prediction has already ended. */
   | { type: 'cancel'; id: string }
+  /** Somebody watches the prediction; said again every few seconds while it is so. */
+  | { type: 'watch'; id: string }
   /** End the process once idle. */
   | { type: 'shutdown' };
 
@@ -17,6 +19,8 @@ export type EngineMessage =
   /** Text to append to the prediction's logs; ends with a newline. */
   | { type: 'log'; id: string; text: string }
   | { type: 'progress'; id: string; current: number; total: number }
+  /** How a watched prediction looks now: a data URL of a few kilobytes. */
+  | { type: 'preview'; id: string; picture: string }
   /** One more output file is complete, in the order of the output. */
   | { type: 'output'; id: string; name: string; contentType: string; path: string }
   /** The prediction ended; exactly one of these three per `predict`. */

@@ -10,6 +10,7 @@ import type { Residency } from '../runtime/residency.ts';
 import { float32Folder } from '../weights/float32-copy.ts';
 import { weightFiles } from '../weights/inventory.ts';
 import { locateWeights } from '../weights/locate.ts';
+import type { Previews } from './preview.ts';
 import { progressLine } from './progress-line.ts';
 import { type EngineMessage, type HostMessage, longestLogText } from './protocol.ts';
 import { residencyLine } from './residency-line.ts';
@@ -19,6 +20,7 @@ export interface Engine {
   models: readonly ModelDefinition[];
   residency: Residency;
   signal: CancelSignal;
+  previews: Previews;
   send(message: EngineMessage): void;
 }
 
@@ -54,6 +56,7 @@ function contextOf(id: string, engine: Engine): PredictContext {
       engine.send({ type: 'progress', id, current, total });
       log(progressLine(current, total, (now - (firstStepAt ?? now)) / 1000));
     },
+    preview: (draw) => engine.previews.show(id, draw),
     signal: engine.signal,
     residency: {
       ...engine.residency,

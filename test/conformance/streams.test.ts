@@ -2,6 +2,7 @@
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import Replicate, { type Prediction } from 'replicate';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type DatabaseKind, databaseKinds, makePlace, type TestPlace } from '../support/databases.ts';
 import { readEvents } from '../support/event-source.ts';
@@ -161,6 +162,54 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
       const text = (part: typeof events) => part.map(({ event, data }) => (event === 'logs' ? data : '')).join('');
       expect(text(rest)).toBe(text(events.slice(index + 1)));
     }
+  });
+
+  test('D53 previews for those who ask, and nobody draws for others', async () => {
+    const input = { steps: 60, step_ms: 50 };
+    const quiet = await create('test/echo', input);
+    const none = await (await readEvents(`${quiet.urls.stream}?logs=true`)).rest();
+    expect(none.map(({ event }) => event)).not.toContain('preview');
+    expect((await replicate.predictions.get(quiet.id)).logs).not.toContain('drawn');
+
+    const { id, urls } = await create('test/echo', input);
+    const [watched, other] = await Promise.all([readEvents(`${urls.stream}?previews=true`), readEvents(urls.stream)]);
+    const events = await watched.rest();
+    const previews = events.filter(({ event }) => event === 'preview');
+    expect(previews.length).toBeGreaterThan(1);
+    // Three seconds of steps: not every step is shown.
+    expect(previews.length).toBeLessThan(10);
+    for (const { data, id } of previews) {
+      expect(id).toBe('');
+      const [, base64] = /^data:image\/webp;base64,(.+)$/.exec(data)!;
+      expect(await sharp(Buffer.from(base64!, 'base64')).metadata()).toMatchObject({
+        format: 'webp',
+        width: 2,
+        height: 1,
+      });
+    }
+    expect((await replicate.predictions.get(id)).logs).toContain('drawn');
+    const kept = events.filter(({ event }) => event !== 'preview');
+    expect(kept.map(({ event }) => event)).toEqual(['output', 'done']);
+    expect(await other.rest()).toEqual(kept);
+  });
+
+  test.runIf(kind === 'PGlite')('D53 a real sampler shows its picture', { timeout: 120_000 }, async () => {
+    const image = await sharp({ create: { width: 96, height: 64, channels: 3, background: '#a33' } })
+      .png()
+      .toBuffer();
+    const { urls } = await create('rossjillian/controlnet', {
+      image: `data:image/png;base64,${image.toString('base64')}`,
+      prompt: 'a wall',
+      structure: 'canny',
+      image_resolution: 256,
+      steps: 12,
+    });
+    const events = await (await readEvents(`${urls.stream}?previews=true`)).rest();
+    const previews = events.filter(({ event }) => event === 'preview');
+    expect(previews.length).toBeGreaterThan(0);
+    const bytes = Buffer.from(previews.at(-1)!.data.split(',')[1]!, 'base64');
+    expect(await sharp(bytes).metadata()).toMatchObject({ format: 'webp', width: 48, height: 32 });
+    expect(events.at(-1)?.event).toBe('done');
   });
 
   test('S54 no stream without its key, and none of removed data', async () => {

@@ -20,6 +20,7 @@ export function miniContext(changes: Partial<PredictContext> = {}): MiniContext 
   return {
     log: (line) => void lines.push(line),
     step() {},
+    preview() {},
     signal: { aborted: false, throwIfAborted() {} },
     residency,
     licences: 'all',

@@ -6,7 +6,10 @@ import { originOf, type Server } from '../server.ts';
 import { type EventStream, openEventStream } from '../sse.ts';
 import { isAtEnd, nextEvent, positionAfter } from '../stream-events.ts';
 
-type StreamRequest = FastifyRequest<{ Params: { capability: string }; Querystring: { logs?: string } }>;
+type StreamRequest = FastifyRequest<{
+  Params: { capability: string };
+  Querystring: { logs?: string; previews?: string };
+}>;
 
 /** Less than half of what the most impatient client waits for. */
 const heartbeatMs = 10_000;
@@ -33,21 +36,36 @@ export function streamRoutes(app: FastifyInstance, server: Server): void {
     if (isAtEnd(position)) return reply.code(204).send();
 
     let progress = found;
-    const stop = server.predictions.follow(found.id, view.withLogs, (now) => {
+    let preview: string | undefined;
+    const stopWatching = isOn(request.query.previews)
+      ? server.predictions.watch(found.id, (picture) => {
+          preview = picture;
+          stream.wake();
+        })
+      : () => {};
+    const stopFollowing = server.predictions.follow(found.id, view.withLogs, (now) => {
       progress = now;
       // What has ended changes no more; who reads slowly has it here.
-      if (isTerminal(now.status)) stop();
+      if (isTerminal(now.status)) stopFollowing();
       stream.wake();
     });
     const stream = openEventStream({
       next() {
         if (isAtEnd(position)) return 'end';
         const next = nextEvent(progress, position, view);
-        if (next) position = next.position;
-        return next?.event;
+        if (next) {
+          position = next.position;
+          return next.event;
+        }
+        if (preview === undefined) return undefined;
+        // The newest alone, and without an id: what is shown in passing is not sent again.
+        const shown = { name: 'preview', data: preview };
+        preview = undefined;
+        return shown;
       },
       onClose() {
-        stop();
+        stopFollowing();
+        stopWatching();
         open.delete(stream);
       },
       heartbeatMs,

@@ -25,6 +25,10 @@ export default {
       context.signal.throwIfAborted();
       await pause(input.step_ms);
       context.step(step + 1, input.steps);
+      context.preview(() => {
+        context.log('drawn');
+        return { width: 2, height: 1, channels: 3, data: Uint8Array.of(250, 0, 0, 0, 0, step) };
+      });
     }
     for (let index = 0; index < input.num_outputs; index++) {
       await pause(input.output_ms);
