@@ -28,6 +28,7 @@ import { controlSize } from '../pipeline/control-size.ts';
 import { decodePictures } from '../pipeline/decode.ts';
 import { classifierFreeGuidance, duplicate } from '../pipeline/guidance.ts';
 import { pictureToTensor } from '../pipeline/picture.ts';
+import { stableDiffusionColours, stepWithPreview } from '../pipeline/preview.ts';
 import { encodePrompts } from '../pipeline/prompt.ts';
 import { blackenUnsafe } from '../pipeline/safety.ts';
 import { stableDiffusion15, stableDiffusion15Files } from '../pipeline/stable-diffusion-files.ts';
@@ -162,7 +163,7 @@ export default defineModel({
   weights: [stableDiffusion, ...eachOnce(Object.values(structures).flatMap(weightsOf))],
 
   async *predict(input, context) {
-    const { log, step, signal, residency, locate } = context;
+    const { log, signal, residency, locate } = context;
     const [schedulerClass, schedule] = schedulers[input.scheduler];
     const sampler = samplerFromConfig(schedulerClass, schedule, { steps: input.steps, eta: input.eta });
     const seed = input.seed === undefined ? randomInt(65_536) : BigInt(input.seed);
@@ -200,7 +201,7 @@ export default defineModel({
       sampler.sample({
         latents: drawLatents().map((value) => value * initialNoise),
         drawNoise: (count) => normals.normal(count),
-        onStep: step,
+        onStep: stepWithPreview(context, stableDiffusionColours, latentSize),
         signal,
         async denoise(latents, timestep) {
           const { sample } = await session.run({
