@@ -23,7 +23,7 @@ interface Found {
 }
 const names = (models: { owner: string; name: string }[]) => models.map(({ owner, name }) => `${owner}/${name}`);
 
-test('S37 models.search() finds by words, the best first', async () => {
+test('S83 models.search() finds by words, the best first', async () => {
   const { results, next } = await replicate.models.search('edges prompt controlnet');
   expect(names(results)[0]).toBe('rossjillian/controlnet');
   expect(next).toBeNull();
@@ -36,19 +36,19 @@ test.each([
   ['raw text', 'text/plain', 'echo'],
   ['text in quotes', 'text/plain; charset=utf-8', '"echo"'],
   ['JSON', 'application/json', '"echo"'],
-])('S37 QUERY /models takes %s', async (_, type, body) => {
+])('S83 QUERY /models takes %s', async (_, type, body) => {
   const head = requestHead('QUERY /models', { 'content-type': type, 'content-length': body.length });
   const answer = await exchange(server.port, head + body);
   expect(answer).toMatch(/^HTTP\/1.1 200 /);
   expect(JSON.parse(answer.slice(answer.indexOf('{'))).results[0]).toMatchObject({ owner: 'test', name: 'echo' });
 });
 
-test('S37 D2 words are a body of QUERY alone', async () => {
+test('S83 D2 words are a body of QUERY alone', async () => {
   const answer = await fetch(`${server.origin}/predictions`, { method: 'POST', body: 'echo' });
   expect(answer.status).toBe(415);
 });
 
-test('S38 GET /search answers models with their score, and collections', async () => {
+test('S84 GET /search answers models with their score, and collections', async () => {
   const answer = await read<Found>('/search?query=structure');
   expect(answer).toMatchObject({ query: 'structure', pages: [], collections: [{ slug: 'structure' }] });
   const best = answer.models[0]!;
@@ -63,7 +63,7 @@ test('S38 GET /search answers models with their score, and collections', async (
   ]);
 });
 
-test('S39 the page of a model: the written one, or what its definition says', async () => {
+test('S85 the page of a model: the written one, or what its definition says', async () => {
   const written = await get('/models/rossjillian/controlnet/readme');
   expect(written.headers.get('content-type')).toBe('text/plain; charset=utf-8');
   expect(await written.text()).toMatch(/^# rossjillian\/controlnet\n/);
@@ -73,12 +73,12 @@ test('S39 the page of a model: the written one, or what its definition says', as
   expect((await get('/models/test/nothing/readme')).status).toBe(404);
 });
 
-test('A8 no model has examples', async () => {
+test('A80 no model has examples', async () => {
   expect(await (await get('/models/test/echo/examples')).json()).toEqual({ next: null, previous: null, results: [] });
   expect((await get('/models/test/nothing/examples')).status).toBe(404);
 });
 
-test('A9 models are files: they are not created, changed or deleted here', async () => {
+test('A81 models are files: they are not created, changed or deleted here', async () => {
   const options = { visibility: 'private', hardware: 'cpu' } as const;
   await expect(replicate.models.create('local', 'mine', options)).rejects.toThrow(/422.*DARKROOM_MODELS/);
   const call = (method: string, path: string) => fetch(`${server.origin}${path}`, { method });
@@ -94,7 +94,7 @@ test('A9 models are files: they are not created, changed or deleted here', async
   }
 });
 
-test('S40 run_count counts the predictions of a model', async () => {
+test('S86 run_count counts the predictions of a model', async () => {
   const { results } = await replicate.models.list();
   const before = results.find(({ name }) => name === 'single')!.run_count;
   await replicate.predictions.create({ model: 'test/single', input: {} });
@@ -104,7 +104,7 @@ test('S40 run_count counts the predictions of a model', async () => {
   });
 });
 
-test('S41 collections hold the models that are here', async () => {
+test('S87 collections hold the models that are here', async () => {
   const { results } = await replicate.collections.list();
   expect(results.map(({ slug }) => slug)).toContain('structure');
   const collection = await replicate.collections.get('structure');
@@ -113,7 +113,7 @@ test('S41 collections hold the models that are here', async () => {
   await expect(replicate.collections.get('nothing')).rejects.toThrow(/404/);
 });
 
-test('A10 there are no trainings, and none can be created', async () => {
+test('A82 there are no trainings, and none can be created', async () => {
   expect((await replicate.trainings.list()).results).toEqual([]);
   await expect(replicate.trainings.get('x')).rejects.toThrow(/404/);
   await expect(replicate.trainings.cancel('x')).rejects.toThrow(/404/);

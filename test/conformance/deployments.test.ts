@@ -24,7 +24,7 @@ async function statusOf(call: Promise<unknown>): Promise<number> {
   );
 }
 
-test('S34 create, get, list, update and delete; every change is a release', async () => {
+test('S80 create, get, list, update and delete; every change is a release', async () => {
   const created = await replicate.deployments.create({ name: 'faces', ...configuration });
   expect(created).toMatchObject({
     owner,
@@ -51,7 +51,7 @@ test('S34 create, get, list, update and delete; every change is a release', asyn
   expect(await statusOf(replicate.deployments.delete(owner, 'faces'))).toBe(404);
 });
 
-test('S35 a prediction of a deployment says so, held or not', async () => {
+test('S81 a prediction of a deployment says so, held or not', async () => {
   await replicate.deployments.create({ name: 'echo', ...configuration });
   const created = await replicate.deployments.predictions.create(owner, 'echo', { input: { text: 'x' } });
   expect(created).toMatchObject({ deployment: `${owner}/echo`, model: 'test/echo', version, status: 'starting' });
@@ -78,7 +78,7 @@ test('S2 another account has deployments of its own, under its own name', async 
   expect(twin.owner).not.toBe(owner);
 });
 
-test('D31 max_instances is how many of its predictions run at the same time', async () => {
+test('D80 max_instances is how many of its predictions run at the same time', async () => {
   await replicate.deployments.create({ name: 'narrow', ...configuration, max_instances: 1 });
   const input = { steps: 1000, step_ms: 10 };
   const create = () => replicate.deployments.predictions.create(owner, 'narrow', { input });
@@ -98,7 +98,7 @@ test('D31 max_instances is how many of its predictions run at the same time', as
   expect(await replicate.deployments.delete(owner, 'narrow')).toBe(true);
 });
 
-test('D31 with max_instances 0 predictions wait until there are more', async () => {
+test('D80 with max_instances 0 predictions wait until there are more', async () => {
   await replicate.deployments.create({ name: 'paused', ...configuration, max_instances: 0 });
   const waiting = await replicate.deployments.predictions.create(owner, 'paused', { input: {} });
   const plain = await replicate.predictions.create({ version, input: {}, wait: true });
@@ -108,7 +108,7 @@ test('D31 with max_instances 0 predictions wait until there are more', async () 
   expect((await replicate.wait(waiting, { interval: 50 })).status).toBe('succeeded');
 });
 
-test('S34 D32 what a deployment cannot be is said, all at once', async () => {
+test('S80 D81 what a deployment cannot be is said, all at once', async () => {
   const bad = { name: 'No Name', model: 'test/echo', hardware: 'cpu', min_instances: -1, max_instances: 21, size: 1 };
   const create = replicate.deployments.create(bad as unknown as Parameters<typeof replicate.deployments.create>[0]);
   await expect(create).rejects.toThrow(
@@ -123,7 +123,7 @@ test('S34 D32 what a deployment cannot be is said, all at once', async () => {
   await expect(make({ name: 'twice' })).rejects.toThrow(/409.*already/);
 });
 
-test('S36 hardware is a bare list of what there is', async () => {
+test('S82 hardware is a bare list of what there is', async () => {
   const hardware = await replicate.hardware.list();
   expect(hardware).toEqual([{ sku: 'cpu', name: expect.stringMatching(/^CPU \(\d+ cores?\)$/) }]);
 });

@@ -38,7 +38,7 @@ async function read<Body>(path: string): Promise<Body> {
   return (await answer.json()) as Body;
 }
 
-describe('S42 the document of the server', () => {
+describe('S88 the document of the server', () => {
   test('is a valid OpenAPI 3.1 document', async () => {
     const validator = new Validator();
     expect(await validator.validate(structuredClone(document) as object as Record<string, unknown>)).toEqual({
@@ -80,7 +80,7 @@ describe('S42 the document of the server', () => {
   });
 });
 
-describe('S42 answers are as the document says', () => {
+describe('S88 answers are as the document says', () => {
   const version = 'e'.repeat(64);
   const deployment = {
     name: 'shown',
@@ -156,7 +156,7 @@ describe('S42 answers are as the document says', () => {
   }
 });
 
-describe('S43 the document of a model', () => {
+describe('S89 the document of a model', () => {
   const documents: Record<string, Document> = {};
   beforeAll(async () => {
     type Models = { results: { owner: string; name: string }[] };

@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { databaseKinds } from '../../test/support/databases.ts';
+import { type HostSetup, setUpHost } from '../../test/support/host-setup.ts';
+import { waitUntil } from '../../test/support/wait-until.ts';
+import { type Deployments, mostDeployments, type NewDeployment } from './deployments.ts';
+import type { Host } from './host.ts';
+import { createRunCounts } from './run-counts.ts';
+
+describe.each(databaseKinds())('deployments on %s', (kind) => {
+  let setup: HostSetup;
+  let deployments: Deployments;
+  beforeAll(async () => {
+    setup = await setUpHost(kind);
+    deployments = setup.predictions.deployments;
+  });
+  afterAll(() => setup?.close());
+
+  const deployment = (name: string, maxInstances: number, account = 'ada'): NewDeployment => ({
+    id: `${account}/${name}`,
+    account,
+    name,
+    model: 'test/echo',
+    version: 'e'.repeat(64),
+    hardware: 'cpu',
+    minInstances: 0,
+    maxInstances,
+  });
+  const create = (name: string, input: Record<string, unknown> = { steps: 0 }) =>
+    setup.create('test/echo', input, { deployment: `ada/${name}` });
+  const held = async () => {
+    const rows = await setup.database.kysely.selectFrom('held_predictions').selectAll().execute();
+    return rows.map(({ prediction_id }) => prediction_id).toSorted();
+  };
+  const running = async (name: string) => {
+    const rows = await setup.database.kysely
+      .selectFrom('predictions')
+      .select('id')
+      .where('deployment', '=', `ada/${name}`)
+      .where('status', '=', 'processing')
+      .execute();
+    return rows.length;
+  };
+
+  it('keeps one of a name, counts releases, and has no more than fit on a page', async () => {
+    const made = await deployments.create(deployment('one', 1));
+    expect(made).toMatchObject({ release: 1, maxInstances: 1 });
+    expect(await deployments.create(deployment('one', 2))).toBeUndefined();
+    expect(await deployments.get('eve', 'ada/one')).toBeUndefined();
+    expect(await deployments.update('ada', 'ada/one', { maxInstances: 1 })).toEqual(made);
+    const changed = await deployments.update('ada', 'ada/one', { maxInstances: 3, minInstances: 2 });
+    expect(changed).toMatchObject({ release: 2, maxInstances: 3, minInstances: 2, version: 'e'.repeat(64) });
+    expect(changed!.releasedAt.getTime()).toBeGreaterThanOrEqual(made!.releasedAt.getTime());
+    await expect(deployments.update('ada', 'ada/one', { maxInstances: 1 })).rejects.toThrow(/must not be larger/);
+
+    for (let index = 0; index < mostDeployments; index++) await deployments.create(deployment(`n${index}`, 1, 'many'));
+    await expect(deployments.create(deployment('more', 1, 'many'))).rejects.toThrow(/at most 100 deployments/);
+    const names = (await deployments.list('many')).map(({ name }) => name);
+    expect(names).toHaveLength(mostDeployments);
+    expect(names[0]).toBe('n99');
+  });
+
+  it('never runs more than its instances, on two hosts, nearly in order, and all of them in the end', async () => {
+    await deployments.create(deployment('two', 2));
+    const ids: string[] = [];
+    for (let index = 0; index < 12; index++) ids.push((await create('two', { steps: 2, step_ms: 20 })).id);
+    let most = 0;
+    const hosts: Host[] = [];
+    for (let index = 0; index < 2; index++) hosts.push(await setup.startHost({ concurrency: 2 }));
+    await waitUntil('all have ended', async () => {
+      most = Math.max(most, await running('two'));
+      const states = await Promise.all(ids.map((id) => setup.predictions.get('ada', id)));
+      return states.every((state) => state?.status === 'succeeded') || undefined;
+    });
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(2);
+    expect(await held()).toEqual([]);
+    const starts = await Promise.all(ids.map(async (id) => (await setup.predictions.get('ada', id))!.startedAt!));
+    // As many as ask at the same moment may overtake each other.
+    const asking = 4;
+    for (const [index, start] of starts.entries()) {
+      if (index >= asking) expect(start.getTime()).toBeGreaterThan(starts[index - asking]!.getTime());
+    }
+    for (const host of hosts) await host.close(0);
+  });
+
+  it('lets one that was canceled while it was held go by', async () => {
+    await deployments.create(deployment('narrow', 1));
+    const host = await setup.startHost({ concurrency: 2 });
+    const first = await create('narrow', { steps: 1000, step_ms: 10 });
+    await setup.until(first.id, 'it runs', ({ status }) => status === 'processing');
+    const [second, third] = [await create('narrow'), await create('narrow')];
+    await waitUntil('two are held', async () => (await held()).length === 2 || undefined);
+    expect(await deployments.delete('ada', 'ada/narrow')).toBe('busy');
+    expect((await setup.predictions.cancel('ada', second.id))?.status).toBe('canceled');
+    await setup.predictions.cancel('ada', first.id);
+    expect((await setup.end(third.id)).status).toBe('succeeded');
+    expect(await held()).toEqual([]);
+    expect(await deployments.delete('ada', 'ada/narrow')).toBe('deleted');
+    expect(await deployments.delete('ada', 'ada/narrow')).toBeUndefined();
+    await host.close(0);
+  });
+
+  it('hands the instance of a prediction on when its engine dies', async () => {
+    await deployments.create(deployment('deadly', 1));
+    const host = await setup.startHost({ concurrency: 2, maxAttempts: 2 });
+    const dying = await setup.create('test/troubled', { trouble: 'exit' }, { deployment: 'ada/deadly' });
+    const next = await create('deadly');
+    expect((await setup.end(dying.id)).status).toBe('failed');
+    expect((await setup.end(next.id)).status).toBe('succeeded');
+    await host.close(0);
+  });
+
+  it('starts what waits when there are more instances, and holds what is too many', async () => {
+    await deployments.create(deployment('paused', 0));
+    const host = await setup.startHost({ concurrency: 3 });
+    const ids = [
+      await create('paused', { steps: 1000, step_ms: 10 }),
+      await create('paused', { steps: 1000, step_ms: 10 }),
+    ];
+    await waitUntil('both are held', async () => (await held()).length === 2 || undefined);
+    await deployments.update('ada', 'ada/paused', { maxInstances: 1 });
+    await setup.until(ids[0]!.id, 'the older runs', ({ status }) => status === 'processing');
+    expect(await held()).toEqual([ids[1]!.id]);
+    await deployments.update('ada', 'ada/paused', { maxInstances: 2 });
+    await setup.until(ids[1]!.id, 'the other runs too', ({ status }) => status === 'processing');
+    for (const { id } of ids) await setup.predictions.cancel('ada', id);
+    for (const { id } of ids) await setup.end(id);
+    await host.close(0);
+  });
+
+  it('counts how often each model ran, and goes on counting', async () => {
+    const counts = createRunCounts(setup.database);
+    const before = (await counts()).get('test/echo') ?? 0;
+    const rows = setup.database.kysely.selectFrom('predictions').select('id').where('model', '=', 'test/echo');
+    expect(before).toBe((await rows.execute()).length);
+    await create('one');
+    await waitUntil('it is counted', async () => (await counts()).get('test/echo') === before + 1 || undefined);
+    expect((await createRunCounts(setup.database)()).get('test/echo')).toBe(before + 1);
+  });
+});
