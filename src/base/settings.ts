@@ -55,6 +55,12 @@ export interface Settings {
   webhookPrivate: boolean | undefined;
   /** Milliseconds after its first attempt until a webhook that has to arrive is given up. */
   webhookGiveUpMs: number;
+  /** Largest file of `POST /files`, bytes. */
+  uploadMaxBytes: number;
+  /** Milliseconds until an uploaded file is removed. */
+  uploadExpiryMs: number;
+  /** Bytes that the uploaded files of one account take together; `undefined` is no limit. */
+  uploadQuota: number | undefined;
   /** Largest JSON body of a request, bytes. */
   bodyMaxBytes: number;
   logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -95,6 +101,9 @@ export function readSettings(environment: Environment = process.env): Settings {
     fetchTimeoutMs: duration(environment, 'DARKROOM_FETCH_TIMEOUT') ?? 30_000,
     webhookPrivate: environment.DARKROOM_WEBHOOK_PRIVATE ? flag(environment, 'DARKROOM_WEBHOOK_PRIVATE') : undefined,
     webhookGiveUpMs: duration(environment, 'DARKROOM_WEBHOOK_GIVE_UP') ?? 60_000,
+    uploadMaxBytes: count(environment, 'DARKROOM_UPLOAD_MAX_BYTES', 100 * 1024 * 1024, 1, Number.MAX_SAFE_INTEGER),
+    uploadExpiryMs: duration(environment, 'DARKROOM_UPLOAD_EXPIRY') ?? 24 * 3_600_000,
+    uploadQuota: size(environment, 'DARKROOM_UPLOAD_QUOTA'),
     bodyMaxBytes: count(environment, 'DARKROOM_BODY_MAX_BYTES', 10 * 1024 * 1024, 1024, 1024 ** 3),
     logLevel: oneOf(environment, 'DARKROOM_LOG_LEVEL', ['info', 'debug', 'warn', 'error', 'silent']),
   };

@@ -13,16 +13,18 @@ declare module 'fastify' {
 /**
  * Bodies are JSON, also where no Content-Type says so, and may be missing: some clients announce JSON on every request
  * and send nothing.
+ *
+ * @param longest what a body may have where its route reads it by itself
  */
-export function readJsonBodies(app: FastifyInstance, limit: number): void {
-  app.addHook('onRequest', async ({ raw }) => {
+export function readJsonBodies(app: FastifyInstance, limit: number, longest: number): void {
+  app.addHook('onRequest', ({ raw, routeOptions }, _reply, done) => {
     const hasBody = raw.headers['transfer-encoding'] !== undefined || Number(raw.headers['content-length'] ?? 0) > 0;
     if (hasBody && raw.headers['content-type'] === undefined) raw.headers['content-type'] = 'application/json';
-    if (Number(raw.headers['content-length']) > limit) throw bodyTooLarge(limit);
+    done(Number(raw.headers['content-length']) > routeOptions.bodyLimit ? bodyTooLarge(limit) : undefined);
   });
   app.server.on('checkContinue', (request, response) => {
     // A client that asks first is not told to go on when its body would be refused.
-    if (!(Number(request.headers['content-length']) > limit)) response.writeContinue();
+    if (!(Number(request.headers['content-length']) > Math.max(limit, longest))) response.writeContinue();
     app.server.emit('request', request, response);
   });
   app.removeAllContentTypeParsers();

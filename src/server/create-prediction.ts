@@ -66,11 +66,12 @@ export function predictionCreator(server: Server): CreatePrediction {
     key: IdempotencyKey | undefined,
   ): Promise<Prediction> {
     const { predictions, files } = server;
+    const caller = { account: request.account, origin: originOf(request, server.settings) };
     const earlier = key && (await predictions.underKey(request.account, key));
     if (earlier) return earlier;
-    const stored = await storeInputFiles(input, entry.fileInputs, files, predictions);
+    const stored = await storeInputFiles(input, entry.fileInputs, caller, server);
     const asked: NewPrediction = {
-      account: request.account,
+      ...caller,
       model: entry.slug,
       version: entry.model.version,
       input: stored.input,
@@ -78,7 +79,6 @@ export function predictionCreator(server: Server): CreatePrediction {
       ...(stored.fileInputs.length > 0 && { fileInputs: stored.fileInputs }),
       ...extras,
       source: 'api',
-      origin: originOf(request, server.settings),
     };
     try {
       if (!key) return await predictions.create(asked);

@@ -72,6 +72,25 @@ export function bodyTooLarge(limit: number): Problem {
   return new Problem(413, detail, { title: 'Payload too large', headers: { ...neverRetry, connection: 'close' } });
 }
 
+export function uploadTooLarge(limit: number): Problem {
+  const detail = `The file is larger than ${limit} bytes. Send a smaller one, or raise DARKROOM_UPLOAD_MAX_BYTES on the server.`;
+  return new Problem(413, detail, { title: 'Payload too large', headers: { ...neverRetry, connection: 'close' } });
+}
+
+/** 413 too: a 5xx would make the JavaScript client send the file as a data URL instead. */
+export function noRoom(quota: number): Problem {
+  const detail =
+    `With this file the account's uploads would take more than ${quota} bytes together. ` +
+    'Delete some with DELETE /files/{id}, wait until some expire, or raise DARKROOM_UPLOAD_QUOTA on the server.';
+  return new Problem(413, detail, { title: 'Upload quota exceeded', headers: { ...neverRetry, connection: 'close' } });
+}
+
+export function notMultipart(): Problem {
+  return new Problem(415, 'Send the file as multipart/form-data, in a part that is named "content".', {
+    headers: neverRetry,
+  });
+}
+
 export function unsupportedMediaType(): Problem {
   return new Problem(415, 'Send the body as JSON, with the header Content-Type: application/json.', {
     headers: neverRetry,

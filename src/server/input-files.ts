@@ -1,13 +1,15 @@
 /** The files of an input, before it is kept: the database holds references, never bytes. */
-import { InputError } from '../base/errors.ts';
+import { InputError, NotFoundError } from '../base/errors.ts';
+import { isLoopbackName } from '../base/loopback.ts';
 import type { InvalidField } from '../catalog/validate.ts';
-import type { Predictions } from '../predictions/predictions.ts';
 import { isDataUrl, parseDataUrl } from '../storage/data-url.ts';
-import { formatFileRef } from '../storage/file-ref.ts';
+import { type FileRef, formatFileRef } from '../storage/file-ref.ts';
 import { parseFileUrl } from '../storage/file-url.ts';
 import type { FileStore, StoredFile } from '../storage/files.ts';
-import { endingOf, sniffMediaType } from '../storage/media-type.ts';
+import { endingOf, isPassive, sniffMediaType, unknownMediaType } from '../storage/media-type.ts';
+import { parseUploadUrl } from '../uploads/upload-url.ts';
 import { invalidInput } from './errors.ts';
+import type { Server } from './server.ts';
 
 export interface StoredInput {
   input: Record<string, unknown>;
@@ -17,22 +19,36 @@ export interface StoredInput {
   fileInputs: string[];
 }
 
+/** Who names the files, and where this server was reached. */
+export interface InputCaller {
+  account: string;
+  origin: string;
+}
+
 /**
- * Data URLs become stored files, URLs of this server's own files become references to them. Other URLs stay: they are
- * fetched when the prediction runs.
+ * Data URLs become stored files, URLs of this server's own files become references to them. Uploaded files are copied:
+ * the prediction needs them no more, and they may expire. Other URLs stay: they are fetched when the prediction runs.
  *
  * @throws Problem naming every input whose file cannot be used; nothing is left in the store then
  */
 export async function storeInputFiles(
   input: Record<string, unknown>,
   fileInputs: readonly string[],
-  store: FileStore,
-  predictions: Pick<Predictions, 'file'>,
+  caller: InputCaller,
+  { files: store, predictions, uploads }: Pick<Server, 'files' | 'predictions' | 'uploads'>,
 ): Promise<StoredInput> {
   const result = { ...input };
   const files: StoredFile[] = [];
   const referring: string[] = [];
   const faults: InvalidField[] = [];
+  const refer = (name: string, ref: FileRef): void => {
+    result[name] = formatFileRef(ref);
+    referring.push(name);
+  };
+  const keep = (name: string, file: StoredFile): void => {
+    files.push(file);
+    refer(name, file);
+  };
   try {
     for (const name of fileInputs) {
       const value = result[name];
@@ -40,14 +56,13 @@ export async function storeInputFiles(
       const ref = parseFileUrl(value);
       if (isDataUrl(value)) {
         const bytes = bytesOf(value, name, faults);
-        if (!bytes) continue;
-        const file = await store.put(`${name}${endingOf(sniffMediaType(bytes))}`, bytes);
-        files.push(file);
-        result[name] = formatFileRef(file);
-        referring.push(name);
-      } else if (ref && (await predictions.file(ref.key))?.name === ref.name) {
-        result[name] = formatFileRef(ref);
-        referring.push(name);
+        if (bytes) keep(name, await store.put(`${name}${endingOf(sniffMediaType(bytes))}`, bytes));
+      } else if (ref) {
+        if ((await predictions.file(ref.key))?.name === ref.name) refer(name, ref);
+      } else if (parseUploadUrl(value)) {
+        const copy = await copyUpload(name, await uploads.named(caller.account, value), store);
+        if (copy) keep(name, copy);
+        else if (isSameServer(value, caller.origin)) faults.push(missingUpload(name));
       }
     }
     if (faults.length > 0) throw invalidInput(faults);
@@ -56,6 +71,34 @@ export async function storeInputFiles(
     throw error;
   }
   return { input: result, files, fileInputs: referring };
+}
+
+/** `undefined` also where the upload expires in this moment. */
+async function copyUpload(
+  name: string,
+  upload: StoredFile | undefined,
+  store: FileStore,
+): Promise<StoredFile | undefined> {
+  if (!upload) return undefined;
+  const { key, size, sha256, contentType: said } = upload;
+  const contentType = isPassive(said) ? said : unknownMediaType;
+  const file = { key, name: `${name}${endingOf(contentType)}`, contentType, size, sha256 };
+  return store.copy(file, file.name).catch((error: unknown) => {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  });
+}
+
+/** An address of our form at another server may be a picture there. */
+function isSameServer(url: string, origin: string): boolean {
+  const [given, own] = [new URL(url), new URL(origin)];
+  if (given.host === own.host) return true;
+  return given.port === own.port && isLoopbackName(given.hostname) && isLoopbackName(own.hostname);
+}
+
+function missingUpload(name: string): InvalidField {
+  const description = 'The uploaded file does not exist or has expired; upload it again';
+  return { type: 'format', field: `input.${name}`, description };
 }
 
 /** Deletes files to which no prediction refers. */

@@ -4,6 +4,7 @@ import type { Logger } from '../base/log.ts';
 import type { Settings } from '../base/settings.ts';
 import type { Predictions } from '../predictions/predictions.ts';
 import type { FileStore } from '../storage/files.ts';
+import type { Uploads } from '../uploads/uploads.ts';
 import type { Deliveries } from '../webhooks/deliveries.ts';
 import { isHost } from './access.ts';
 import type { Catalogue } from './catalogue.ts';
@@ -31,6 +32,7 @@ export interface Server {
   predictions: Predictions;
   webhooks: Deliveries;
   files: FileStore;
+  uploads: Uploads;
   log: Logger;
   /** Why predictions cannot be served at present, in words; empty when they can. */
   ready(): Promise<readonly string[]>;

@@ -1,10 +1,22 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, mkdir, open, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import {
+  access,
+  constants,
+  copyFile,
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { NotFoundError } from '../base/errors.ts';
-import type { FileStore, StoredFile } from './files.ts';
+import type { FileStore, StoredBytes, StoredFile } from './files.ts';
 import { sniffedBytes, sniffMediaType } from './media-type.ts';
 
 /** 24 random bytes: 192 bits that nobody guesses, 32 characters that need no escaping in a URL. */
@@ -20,6 +32,7 @@ export function isFileKey(key: string): boolean {
  * Stored files below a folder of this machine, at `<folder>/<first two characters>/<key>`.
  *
  * A file appears under its key only when all its bytes are on the disk: it is written beside, flushed, then renamed.
+ * Copies are hard links where the file system has them: they take no time and no space.
  */
 export function createLocalFileStore(folder: string): FileStore {
   const partial = join(folder, 'partial');
@@ -27,48 +40,101 @@ export function createLocalFileStore(folder: string): FileStore {
     if (!isFileKey(key)) throw new NotFoundError('There is no stored file of this name.');
     return join(folder, key.slice(0, 2), key);
   };
+  const partialOf = (key: string): string => join(partial, key);
   return {
     async put(name, content) {
-      const key = randomBytes(keyBytes).toString('base64url');
+      const key = newKey();
       const target = pathOf(key);
       await mkdir(partial, { recursive: true });
-      await mkdir(join(target, '..'), { recursive: true });
-      const temporary = join(partial, key);
+      await mkdir(dirname(target), { recursive: true });
       try {
-        const stored = await write(temporary, content);
-        await rename(temporary, target);
+        const stored = await write(partialOf(key), content);
+        await rename(partialOf(key), target);
         return { key, name, ...stored };
       } catch (error) {
-        await rm(temporary, { force: true });
+        await rm(partialOf(key), { force: true });
         throw error;
       }
     },
+    async copy(file, name) {
+      const key = newKey();
+      const [source, target] = [pathOf(file.key), pathOf(key)];
+      await mkdir(dirname(target), { recursive: true });
+      await orNotFound(linkOrCopy(source, target));
+      return { ...file, key, name };
+    },
+    async read(key, range) {
+      const file = await orNotFound(open(pathOf(key)));
+      return file.createReadStream(range);
+    },
     async path(key) {
       const path = pathOf(key);
-      await access(path).catch(() => {
-        throw new NotFoundError('The stored file was removed.');
-      });
+      await orNotFound(access(path));
       return path;
     },
     async delete(key) {
       await rm(pathOf(key), { force: true });
+      await rm(partialOf(key), { force: true });
+    },
+    list: () => listBytes(folder),
+    async claim(databaseId) {
+      const mark = join(folder, 'database');
+      const read = (): Promise<string> => readFile(mark, 'utf8').catch(() => '');
+      if ((await read()) === '') {
+        await mkdir(partial, { recursive: true });
+        await writeFile(join(partial, 'database'), databaseId);
+        await rename(join(partial, 'database'), mark);
+      }
+      return (await read()) === databaseId;
     },
   };
+}
+
+function newKey(): string {
+  return randomBytes(keyBytes).toString('base64url');
+}
+
+function orNotFound<Result>(found: Promise<Result>): Promise<Result> {
+  return found.catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'ENOENT' ? new NotFoundError('The stored file was removed.') : error;
+  });
+}
+
+async function linkOrCopy(source: string, target: string): Promise<void> {
+  try {
+    await link(source, target);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw error;
+    // No hard links on this file system, or too many of them.
+    await copyFile(source, target, constants.COPYFILE_EXCL);
+  }
+}
+
+async function* listBytes(folder: string): AsyncGenerator<StoredBytes> {
+  const within = (name: string) => readdir(join(folder, name)).catch((): string[] => []);
+  for (const shelf of await within('')) {
+    for (const key of (await within(shelf)).filter(isFileKey)) {
+      // When the inode changed, not the bytes: making a link is such a change.
+      const found = await stat(join(folder, shelf, key)).catch(() => undefined);
+      if (found) yield { key, changedAt: found.ctime };
+    }
+  }
 }
 
 /** Copies the bytes to a new file and learns on the way what its row needs. */
 async function write(
   path: string,
-  content: Uint8Array | { path: string },
+  content: Parameters<FileStore['put']>[1],
 ): Promise<Pick<StoredFile, 'contentType' | 'size' | 'sha256'>> {
-  const source = content instanceof Uint8Array ? Readable.from([content]) : createReadStream(content.path);
+  const source =
+    content instanceof Uint8Array ? [content] : 'path' in content ? createReadStream(content.path) : content;
   const hash = createHash('sha256');
   let head = Buffer.alloc(0);
   let size = 0;
   // `wx`: the key is new, so a file that is there already would be somebody else's.
   const file = await open(path, 'wx', 0o600);
   try {
-    for await (const chunk of source as AsyncIterable<Uint8Array>) {
+    for await (const chunk of source as Iterable<Uint8Array> | AsyncIterable<Uint8Array>) {
       hash.update(chunk);
       if (head.length < sniffedBytes) head = Buffer.concat([head, chunk.subarray(0, sniffedBytes - head.length)]);
       await writeAll(file, chunk);
