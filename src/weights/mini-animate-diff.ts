@@ -10,22 +10,22 @@ import { originalName } from './original-layout.ts';
 import { inventWeights } from './random-weights.ts';
 
 /**
- * As the base's, whose options are read for it, but with half the layers and channels, and without attention among pixels
+ * As the base's, whose options are read for it, but with half the layers, fewer channels, and without attention among pixels
  * at the two largest sizes: there are sixteen pictures to be made.
  */
 const levels: readonly UnetLevel[] = [
   { channels: 8, heads: 1, depth: null },
-  { channels: 16, heads: 1, depth: null },
-  { channels: 32, heads: 2, depth: 1 },
-  { channels: 32, heads: 2, depth: null },
+  { channels: 8, heads: 1, depth: null },
+  { channels: 16, heads: 2, depth: 1 },
+  { channels: 16, heads: 2, depth: null },
 ];
 const layers = 1;
 const unet: UnetConfig = { ...miniUnet.config, ...mirrored(levels, layers) };
 const vaeDecoder: VaeDecoderConfig = {
   pictureChannels: 3,
   latentChannels: 4,
-  levels: [32, 32, 16, 8],
-  layers: 2,
+  levels: [16, 16, 8, 8],
+  layers: 1,
   norm: { groups: 8, epsilon: 1e-6 },
 };
 
