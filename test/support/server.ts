@@ -9,6 +9,7 @@ import { type Accounts, openAccounts } from '../../src/accounts/accounts.ts';
 import { readSettings, type Settings } from '../../src/base/settings.ts';
 import { loadModels } from '../../src/catalog/list.ts';
 import { openDatabase } from '../../src/database/connect.ts';
+import type { Database } from '../../src/database/database.ts';
 import { startHost } from '../../src/predictions/host.ts';
 import { removeOldData } from '../../src/predictions/retention.ts';
 import { createPredictions, type PredictionStore } from '../../src/predictions/store.ts';
@@ -32,6 +33,7 @@ export interface TestServer {
   /** What the routes answer: methods by address. */
   answered: ReadonlyMap<string, readonly string[]>;
   predictions: PredictionStore;
+  database: Database;
   /** Everything that was logged so far. */
   log(): string;
   /** What retention does, at once and with everything that has ended. */
@@ -103,6 +105,7 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
     home,
     accounts,
     predictions,
+    database,
     answered: (app as unknown as Pick<TestServer, 'answered'>).answered,
     log: () => logged,
     async removeData() {
