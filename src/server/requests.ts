@@ -50,3 +50,16 @@ export const predictionsQuery = Type.Object({
   source: Type.Optional(Type.Enum(['web'], { description: 'Only those made in a browser.' })),
   cursor: Type.Optional(Type.String({ description: 'From the links of an earlier page.' })),
 });
+
+export const filesQuery = Type.Object({
+  cursor: Type.Optional(Type.String({ description: 'From the links of an earlier page.' })),
+});
+
+export const downloadQuery = Type.Object({
+  owner: Type.String({ description: 'Username of the account that the file belongs to.' }),
+  expiry: Type.String({ description: 'Unix seconds, until when the signature counts.' }),
+  signature: Type.String({
+    description:
+      'Base64 of the HMAC-SHA256 over `{owner} {id} {expiry}`, with single spaces, keyed with the files secret of the account.',
+  }),
+});

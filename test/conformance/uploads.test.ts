@@ -190,8 +190,8 @@ describe.each(databaseKinds())('%s', (kind) => {
       expect([name, await status(changed.href)]).toEqual([name, 403]);
     }
     expect(await status(url.href.replace(id, '0'.repeat(32)))).toBe(403);
-    expect(await status(`${urls.get}/download`)).toBe(403);
-    expect(await status(`${urls.get}/download?owner=a&owner=b&signature[]=x`)).toBe(403);
+    expect(await status(`${urls.get}/download`)).toBe(422);
+    expect(await status(`${urls.get}/download?owner=a&owner=b&signature[]=x`)).toBe(422);
     expect(server.log()).not.toContain(new URL(urls.download).searchParams.get('signature'));
   });
 

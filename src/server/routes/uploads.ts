@@ -3,12 +3,15 @@ import { lingerBeforeClose } from '../body.ts';
 import { deliver } from '../deliver.ts';
 import { forbidden, gone, noRoom, notFound, notMultipart, unsupportedMediaType, uploadTooLarge } from '../errors.ts';
 import { pageJson, pageSize } from '../pagination.ts';
+import { queryReader } from '../read-request.ts';
+import { downloadQuery, filesQuery } from '../requests.ts';
 import { originOf, type Server } from '../server.ts';
 import { formOverhead, receiveUpload, type SizeLimit } from '../upload-form.ts';
 import { type Signer, type UploadJson, uploadJson } from '../wire-upload.ts';
 
 type IdRequest = FastifyRequest<{ Params: { id: string } }>;
-type DownloadQuery = Record<'owner' | 'expiry' | 'signature', unknown>;
+const readFilesQuery = queryReader(filesQuery);
+const readDownloadQuery = queryReader(downloadQuery);
 
 /** Files that callers send, to name them as inputs. The public service calls them files; `/f/…` are stored files. */
 export function uploadRoutes(app: FastifyInstance, server: Server): void {
@@ -60,11 +63,10 @@ export function uploadRoutes(app: FastifyInstance, server: Server): void {
     return reply.code(201).header('location', answer.urls.get).send(answer);
   });
 
-  app.get<{ Querystring: { cursor?: string } }>('/files', async (request) => {
-    const { account, query } = request;
+  app.get('/files', async (request) => {
+    const { account } = request;
     const origin = originOf(request, settings);
-    const cursor = typeof query.cursor === 'string' ? { cursor: query.cursor } : {};
-    const { rows, ...links } = await uploads.list(account, { ...cursor, limit: pageSize });
+    const { rows, ...links } = await uploads.list(account, { ...readFilesQuery(request.query), limit: pageSize });
     const signedBy = await signer(account);
     return pageJson({ items: rows, ...links }, `${origin}/v1/files`, {}, (upload) =>
       uploadJson(upload, origin, signedBy),
@@ -89,9 +91,8 @@ export function uploadRoutes(app: FastifyInstance, server: Server): void {
     exposeHeadRoute: false,
     config: { public: true, anyOrigin: true },
     handler: async (request: IdRequest, reply) => {
-      const { owner, expiry, signature } = request.query as DownloadQuery;
-      const download = { owner: String(owner), id: request.params.id, expiry: String(expiry) };
-      const upload = await uploads.download(download, String(signature));
+      const { signature, ...signed } = readDownloadQuery(request.query);
+      const upload = await uploads.download({ ...signed, id: request.params.id }, signature);
       if (upload === 'refused') throw forbidden('The signature does not fit this address.');
       if (upload === 'expired') throw gone('The time for which this address was signed is over.');
       if (!upload) throw notFound();
