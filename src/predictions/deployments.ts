@@ -117,7 +117,9 @@ export function createDeployments(database: Database, tickets: Tickets): Deploym
   };
 }
 
+/** What cannot be an id is not looked up: no database takes every text. */
 async function find(queries: Queries, account: string, id: string, lock?: 'lock'): Promise<Deployment | undefined> {
+  if (!/^[a-z0-9._/-]{1,200}$/.test(id)) return undefined;
   const select = queries.selectFrom('deployments').selectAll().where('id', '=', id).where('account', '=', account);
   const row = await (lock ? select.forUpdate() : select).executeTakeFirst();
   return row && deploymentOf(row);

@@ -63,6 +63,7 @@ test('S81 a prediction of a deployment says so, held or not', async () => {
   const plain = await replicate.predictions.create({ version, input: {} });
   expect(plain).not.toHaveProperty('deployment');
   expect(await statusOf(replicate.deployments.predictions.create(owner, 'none', { input: {} }))).toBe(404);
+  expect(await statusOf(replicate.deployments.get(owner, '%00'))).toBe(404);
   expect(await statusOf(replicate.deployments.predictions.create(owner, 'echo', { input: { steps: 'x' } }))).toBe(422);
 });
 

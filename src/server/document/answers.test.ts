@@ -5,6 +5,7 @@ import type { CollectionJson, FoundModelJson, ModelJson, VersionJson, WeightsJso
 import type { AccountJson } from '../wire-account.ts';
 import type { DeliveryJson } from '../wire-delivery.ts';
 import type { DeploymentJson } from '../wire-deployment.ts';
+import type { UploadJson } from '../wire-upload.ts';
 import type {
   accountAnswer,
   collectionAnswer,
@@ -13,6 +14,7 @@ import type {
   foundModelAnswer,
   modelAnswer,
   predictionAnswer,
+  uploadAnswer,
   versionAnswer,
   weightsAnswer,
 } from './answers.ts';
@@ -41,7 +43,8 @@ const answered: [
   Matches<AccountJson, typeof accountAnswer>,
   Matches<DeploymentJson, typeof deploymentAnswer>,
   Matches<DeliveryJson, typeof deliveryAnswer>,
-] = [true, true, true, true, true, true, true, true, true];
+  Matches<UploadJson, typeof uploadAnswer>,
+] = [true, true, true, true, true, true, true, true, true, true];
 
 test('the schemas of answers are those of the types that routes answer with', () => {
   expect(answered).not.toContain(false);

@@ -166,6 +166,25 @@ export const deliveryAnswer = Type.Object(
   { $id: 'Delivery' },
 );
 
+export const uploadAnswer = Type.Object(
+  {
+    id: text,
+    name: Type.String({ description: 'As the caller called it.' }),
+    content_type: Type.String({ description: 'By the bytes; where they say nothing, what the caller said.' }),
+    size: Type.Integer({ description: 'Bytes.' }),
+    etag: Type.String({ description: 'MD5 of the bytes, hex.' }),
+    checksums: Type.Object({ sha256: text, md5: text }, { description: 'Hex.' }),
+    metadata: Type.Record(text, Type.Unknown(), { description: 'As it was sent.' }),
+    created_at: time,
+    expires_at: time,
+    urls: Type.Object({
+      get: Type.String({ format: 'uri', description: 'May be named as an input.' }),
+      download: Type.String({ format: 'uri', description: 'The bytes, without a token, until the file expires.' }),
+    }),
+  },
+  { $id: 'File' },
+);
+
 export const secretAnswer = Type.Object({ key: text });
 export const rotatedSecretAnswer = Type.Object({ key: text, previous_valid_until: time });
 export const healthAnswer = Type.Object({ status: text });

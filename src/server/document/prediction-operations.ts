@@ -11,6 +11,7 @@ export const createHeaders: readonly Header[] = [
     description: 'Seconds, or a duration such as `1h30m`, after which the prediction is given up.',
   },
   { name: 'Idempotency-Key', description: 'The same key makes the same prediction once within 24 hours.' },
+  { name: 'X-Report-Aborted', description: '`1`: the status `aborted` is told as it is, and not as `canceled`.' },
 ];
 
 const created = {
@@ -54,7 +55,7 @@ export const predictionOperations: readonly Operation[] = [
     id: 'predictions.create',
     summary: 'Create a prediction',
     body: { schema: inAnyForm(createBodies['by version']) },
-    problems: [409, 422],
+    problems: [422],
   },
   {
     ...shared,
@@ -63,7 +64,7 @@ export const predictionOperations: readonly Operation[] = [
     id: 'models.predictions.create',
     summary: "Create a prediction with a model's latest version",
     body: { schema: inAnyForm(createBodies['on model']) },
-    problems: [404, 409, 422],
+    problems: [404, 422],
   },
   {
     ...shared,
@@ -72,7 +73,7 @@ export const predictionOperations: readonly Operation[] = [
     id: 'deployments.predictions.create',
     summary: 'Create a prediction with a deployment',
     body: { schema: inAnyForm(createBodies['on model']) },
-    problems: [404, 409, 422],
+    problems: [404, 422],
   },
   {
     method: 'get',
@@ -136,7 +137,7 @@ export const predictionOperations: readonly Operation[] = [
     tag: 'webhooks',
     summary: 'Deliver a webhook once more',
     answers: { 202: { description: 'The delivery', schema: deliveryAnswer } },
-    problems: [404],
+    problems: [404, 410],
   },
   {
     method: 'get',

@@ -35,7 +35,6 @@ const problemNames: Record<number, string> = {
   422: 'The request is understood and cannot be done',
   429: 'Too many requests',
   500: 'The server met an error of its own',
-  501: 'The server does not do this',
 };
 
 /** @param origin where the reader reaches the server, without path */
