@@ -69,7 +69,10 @@ export async function removeOrphans(
 ): Promise<number> {
   const { id } = await kysely.selectFrom('installation').select('id').executeTakeFirstOrThrow();
   if (!(await files.claim(id))) {
-    log.warn('the folder of stored files belongs to another database, so bytes that nobody needs are left in it');
+    log.warn(
+      'the store of files is marked as that of another database, so bytes that nobody needs are left in it; ' +
+        'where that database is gone, delete the file "database" in the folder "files"',
+    );
     return 0;
   }
   let removed = 0;

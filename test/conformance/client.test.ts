@@ -1,6 +1,5 @@
 /** The unmodified JavaScript client against the real server. Numbers are those of docs/api.md. */
 import Replicate, { type Model, type Prediction } from 'replicate';
-import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { WeightsJson } from '../../src/server/wire.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
@@ -171,20 +170,6 @@ test('S3 S28 the built-in model under its published version id', async () => {
   const { Input } = (version.openapi_schema as { components: { schemas: Record<string, Record<string, unknown>> } })
     .components.schemas;
   expect(Input!.required).toEqual(['image', 'prompt', 'structure']);
-});
-
-test('A5 a Buffer is sent as a data URL when uploads are missing', async () => {
-  const picture = await sharp({ create: { width: 7, height: 4, channels: 3, background: 'red' } })
-    .png()
-    .toBuffer();
-  const prediction: Prediction[] = [];
-  const [url] = (await replicate.run('test/picture', { input: { image: picture, shade: 200 } }, (now: Prediction) =>
-    prediction.push(now),
-  )) as string[];
-  const { width, height } = await sharp(await (await fetch(url!)).arrayBuffer()).metadata();
-  expect([width, height]).toEqual([7, 4]);
-  const { image } = prediction.at(-1)!.input as { image: string };
-  expect(Buffer.from(await (await fetch(image)).arrayBuffer())).toEqual(picture);
 });
 
 test('S15 the data-uri strategy sends the client itself, token included: nothing of it is kept', async () => {

@@ -1,12 +1,13 @@
 /** Uploaded files, on every database that is here. Numbers are those of docs/api.md. */
 import { createHash, randomBytes } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import Replicate, { type FileObject, type Prediction } from 'replicate';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { UploadJson } from '../../src/server/wire-upload.ts';
+import { createLocalFileStore } from '../../src/storage/local-files.ts';
 import { downloadUrl } from '../../src/uploads/upload-url.ts';
 import { databaseKinds, makePlace, type TestPlace } from '../support/databases.ts';
 import { exchange, requestHead } from '../support/http.ts';
@@ -414,10 +415,16 @@ describe.each(databaseKinds())('%s', (kind) => {
     const { urls } = (await replicate.files.create(png)) as UploadJson;
     const { output } = await replicate.predictions.create({ model: 'test/picture', input: {}, wait: true });
     const before = (await storedFiles()).sort();
-    const bytes = Buffer.from('nobody needs this');
-    const { createLocalFileStore } = await import('../../src/storage/local-files.ts');
-    await createLocalFileStore(join(server.home, 'files')).put('orphan', bytes);
+    const folder = join(server.home, 'files');
+    await createLocalFileStore(folder).put('orphan', Buffer.from('nobody needs this'));
     expect(await storedFiles()).toHaveLength(before.length + 1);
+    // It may still get its row.
+    expect((await server.sweep(3_600_000)).orphans).toBe(0);
+    // To another database all of these would be orphans.
+    const mark = await readFile(join(folder, 'database'), 'utf8');
+    await writeFile(join(folder, 'database'), 'another');
+    expect((await server.sweep()).orphans).toBe(0);
+    await writeFile(join(folder, 'database'), mark);
     expect((await server.sweep()).orphans).toBe(1);
     expect((await storedFiles()).sort()).toEqual(before);
     for (const url of [urls.download, (output as string[])[0]!]) expect((await fetch(url)).status).toBe(200);

@@ -38,8 +38,8 @@ export interface TestServer {
   log(): string;
   /** What retention does, at once and with everything that has ended. */
   removeData(): Promise<void>;
-  /** What the sweep does, at once and with bytes of every age. @returns how much of each it removed */
-  sweep(): Promise<{ expired: number; orphans: number }>;
+  /** What the sweep does, at once and with bytes of every age unless given. @returns how much of each it removed */
+  sweep(ageMs?: number): Promise<{ expired: number; orphans: number }>;
   /** May be called twice. */
   close(): Promise<void>;
 }
@@ -111,9 +111,9 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
     async removeData() {
       await removeOldData({ database, files }, 0);
     },
-    sweep: async () => ({
+    sweep: async (ageMs = -1000) => ({
       expired: await removeExpired({ database, files }),
-      orphans: await removeOrphans({ database, files, log }, -1000),
+      orphans: await removeOrphans({ database, files, log }, ageMs),
     }),
     close: () => {
       closing ??= close();
