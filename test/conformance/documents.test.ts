@@ -141,6 +141,34 @@ describe('S88 answers are as the document says', () => {
     expect(validate(json) ? [] : validate.errors).toEqual([]);
   });
 
+  test('also when nonsense is asked: no other status, and none of the server’s own faults', async () => {
+    const words = ['none', '%00', '%ED%A0%80', '..%2F..', 'a'.repeat(400), '%F0%9F%98%80', "';--", '{}'];
+    const bodies = ['{}', '[]', '"x"', '{"input":{"a":[[[]]]},"version":"\\u0000","name":7,"max_instances":1e99}', '{'];
+    const found: string[] = [];
+    for (const [path, item] of Object.entries(document.paths)) {
+      for (const [name, operation] of Object.entries(
+        item as Record<string, { responses: object; requestBody?: object }>,
+      )) {
+        const method = name.replace('x-', '').toUpperCase();
+        const asked = words.map(async (word, index) => {
+          const body = bodies[index % bodies.length]!;
+          const query =
+            index % 2 ? `?cursor=${word}&query=${word}&limit=${word}&created_after=${word}&owner=${word}` : '';
+          const answer = await fetch(`${server.origin}/v1${path.replace(/\{\w+\}/g, word)}${query}`, {
+            method,
+            ...(operation.requestBody && { body, headers: { 'content-type': 'application/json' } }),
+          });
+          await answer.arrayBuffer();
+          if (answer.status >= 500 || !(answer.status in operation.responses)) {
+            found.push(`${method} ${path} with ${word.slice(0, 20)} and ${body.slice(0, 20)}: ${answer.status}`);
+          }
+        });
+        await Promise.all(asked);
+      }
+    }
+    expect(found).toEqual([]);
+  });
+
   /** Of the whole document, and strict: nothing may be answered that is not in it. */
   function validatorOf(method: string, route: string, status: number): ValidateFunction {
     const operation = document.paths[route]![method] as { responses: Record<string, { content: object }> };

@@ -22,6 +22,7 @@ export interface Document {
 const everywhere = [400, 429, 500];
 const behindTheToken = [401, 403];
 const withBody = [413, 415];
+const withParameters = [414];
 
 const problemNames: Record<number, string> = {
   400: 'The request cannot be read',
@@ -31,6 +32,7 @@ const problemNames: Record<number, string> = {
   409: 'It contradicts what there is',
   410: 'It was there and has been removed',
   413: 'The body is too large',
+  414: 'A part of the address is too long',
   415: 'The body is of another media type',
   422: 'The request is understood and cannot be done',
   429: 'Too many requests',
@@ -82,6 +84,7 @@ function operationObject(operation: Operation, schemas: Record<string, JsonSchem
     ...everywhere,
     ...(operation.public ? [] : behindTheToken),
     ...(body ? withBody : []),
+    ...(inPath.length > 0 ? withParameters : []),
     ...(operation.problems ?? []),
   ].map((status): [number, Answer] => [
     status,
