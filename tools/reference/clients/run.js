@@ -1,0 +1,83 @@
+/**
+ * Runs clients in other languages, unmodified, against a server that it starts, and prints what passed.
+ *
+ *   tools/reference/clients/setup.sh && npm run build
+ *   node tools/reference/clients/run.js [one two langchain go cli schemathesis]
+ *   DATABASE_URL=postgres://… node tools/reference/clients/run.js     (an empty database; else PGlite)
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, openSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const path = (name) => fileURLToPath(new URL(name, import.meta.url));
+const python = (environment) => path(`.venv/${environment}/bin/python`);
+
+const clients = {
+  one: [python('one'), path('replicate_one.py')],
+  two: [python('two'), path('replicate_two.py')],
+  langchain: [python('one'), path('langchain_wrapper.py')],
+  go: [path('.venv/go')],
+  schemathesis: [python('schemathesis'), path('generated_requests.py')],
+};
+
+const token = 'r8_clients';
+const chosen = process.argv.slice(2);
+const names = chosen.length ? chosen : Object.keys(clients);
+const home = await mkdtemp(join(tmpdir(), 'darkroom-clients-'));
+const server = await startServer();
+let failed = 0;
+try {
+  for (const name of names) {
+    const [command, ...args] = clients[name];
+    console.log(`\n${name}`);
+    if (!existsSync(command)) throw new Error(`${command} is missing: run tools/reference/clients/setup.sh`);
+    const env = {
+      ...process.env,
+      DARKROOM_ORIGIN: server.origin,
+      DARKROOM_LOG: join(home, 'log'),
+      REPLICATE_BASE_URL: server.origin,
+      REPLICATE_API_TOKEN: token,
+      PYTHONDONTWRITEBYTECODE: '1',
+    };
+    const { status } = spawnSync(command, args, { env, cwd: home, stdio: 'inherit', timeout: 300_000 });
+    if (status !== 0) failed++;
+  }
+} finally {
+  server.child.kill('SIGTERM');
+  await once(server.child, 'exit');
+  const log = readFileSync(join(home, 'log'), 'utf8');
+  const errors = log.split('\n').filter((line) => line.includes('"level":50'));
+  console.log(`\n${errors.length} errors in the server's log, the token in it: ${log.includes(token)}`);
+  for (const line of errors.slice(0, 20)) console.log(line.slice(0, 600));
+  if (log.includes(token)) failed++;
+  await rm(home, { recursive: true });
+}
+process.exitCode = failed ? 1 : 0;
+
+/** With the models of the tests, no limits on rates, and its log in a file. */
+async function startServer() {
+  const child = spawn(process.execPath, [path('../../../bin/darkroom.js'), 'serve'], {
+    env: {
+      ...process.env,
+      PORT: '0',
+      DARKROOM_HOME: home,
+      DARKROOM_MODELS: path('../../../test/support/models'),
+      DARKROOM_API_TOKENS: token,
+      DARKROOM_RATE_CREATES: '0',
+      DARKROOM_RATE_REQUESTS: '0',
+      DARKROOM_WEBHOOK_PRIVATE: '1',
+      DARKROOM_WEIGHTS: 'mini',
+    },
+    stdio: ['ignore', 'pipe', openSync(join(home, 'log'), 'w')],
+  });
+  for await (const line of createInterface({ input: child.stdout })) {
+    const origin = /listens on (http\S+)/.exec(line)?.[1];
+    if (origin) return { child, origin };
+  }
+  throw new Error(`The server ended before it was ready: ${readFileSync(join(home, 'log'), 'utf8')}`);
+}
