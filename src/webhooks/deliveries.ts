@@ -1,5 +1,4 @@
 import { sql } from 'kysely';
-import { InputError } from '../base/errors.ts';
 import type { Database } from '../database/database.ts';
 import { deliveriesWaiting } from './outbox.ts';
 
@@ -28,10 +27,9 @@ export interface Deliveries {
   /**
    * Sends the same bytes under the same id again, whatever became of them, and gives up as late as the first time.
    *
-   * @returns `undefined` when the prediction has no such delivery
-   * @throws InputError when retention has removed the bytes
+   * @returns `undefined` when the prediction has no such delivery, `'removed'` when retention has removed the bytes
    */
-  repeatDelivery(predictionId: string, id: string): Promise<Delivery | undefined>;
+  repeatDelivery(predictionId: string, id: string): Promise<Delivery | 'removed' | undefined>;
 }
 
 /** Of one delivery; somebody may repeat it for ever. */
@@ -85,10 +83,7 @@ export function createDeliveries(database: Database): Deliveries {
         .executeTakeFirst();
       if (numUpdatedRows > 0n) database.notify(deliveriesWaiting, '');
       const delivery = (await read(predictionId)).find((candidate) => candidate.id === id);
-      if (delivery && numUpdatedRows === 0n) {
-        throw new InputError('The data of this prediction was removed, and what was delivered with it.');
-      }
-      return delivery;
+      return delivery && numUpdatedRows === 0n ? 'removed' : delivery;
     },
   };
 }

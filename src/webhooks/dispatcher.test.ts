@@ -102,13 +102,13 @@ describe.each(databaseKinds())('deliveries on %s', (kind) => {
     const receiver = await receive((_received, response) => {
       response.writeHead(well ? 200 : 500).end();
     });
-    dispatch(300);
+    dispatch(1_000);
     const id = await put(receiver.origin);
     const failed = await settled(id);
     expect(failed.status).toBe('failed');
     expect(failed.attempts.length).toBeGreaterThanOrEqual(2);
     const [first, last] = [failed.attempts[0]!, failed.attempts.at(-1)!];
-    expect(last.startedAt.getTime() - first.startedAt.getTime()).toBeGreaterThanOrEqual(295);
+    expect(last.startedAt.getTime() - first.startedAt.getTime()).toBeGreaterThanOrEqual(700);
     await pause(100);
     expect(receiver.received).toHaveLength(failed.attempts.length);
 
@@ -164,7 +164,8 @@ describe.each(databaseKinds())('deliveries on %s', (kind) => {
   it('has each attempt made by one of several processes', async () => {
     const receiver = await receive();
     for (let index = 0; index < 60; index++) await put(`${receiver.origin}/${index}`);
-    const sent: Message[][] = [[], [], []];
+    // An embedded database has but one.
+    const sent: Message[][] = kind === 'PGlite' ? [[]] : [[], [], []];
     for (const own of sent) dispatch(60_000, own);
     await waitUntil('all are delivered', async () => {
       const { rows } = await sql`select from deliveries where delivered_at is null`.execute(database.kysely);
@@ -218,7 +219,7 @@ describe.each(databaseKinds())('deliveries on %s', (kind) => {
       where prediction_id = ${delivered}`.execute(database.kysely);
     for (const id of [delivered, waiting]) await removeBodies(database.kysely, id, '{"data_removed":true}');
     const { id } = await deliveryOf(delivered);
-    await expect(createDeliveries(database).repeatDelivery(delivered, id)).rejects.toThrow('was removed');
+    expect(await createDeliveries(database).repeatDelivery(delivered, id)).toBe('removed');
     dispatch();
     await waitUntil('the other is sent', () => receiver.received.length === 1);
     expect(receiver.received[0]!.body).toBe('{"data_removed":true}');

@@ -1,7 +1,7 @@
 /** Webhooks as a receiver meets them, checked with the unmodified JavaScript client. Numbers are those of docs/api.md. */
 import type { ServerResponse } from 'node:http';
 import Replicate, { validateWebhook } from 'replicate';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { PredictionJson } from '../../src/predictions/prediction-json.ts';
 import type { DeliveryJson } from '../../src/server/wire-delivery.ts';
 import { type Received, type Receiver, startReceiver } from '../support/receiver.ts';
@@ -264,35 +264,33 @@ test.each([
 
 test('D62 private addresses and http only where this machine alone can ask, or the operator says so', async () => {
   const closed = await startTestServer({ apiTokens: ['r8_hooks'] });
-  const open = await startTestServer();
-  const forbidding = await startTestServer({ webhookPrivate: false });
-  const proxied = await startTestServer({ auth: 'none' });
+  onTestFinished(closed.close);
   const receiver = await receive();
   const given = async ({ origin }: TestServer, webhook: string) => {
     const { status, body } = await call('POST', '/models/test/echo/predictions', { input: {}, webhook }, { origin });
-    return { status, reason: body.invalid_fields?.[0].description as string | undefined };
+    return { id: body.id as string, status, reason: body.invalid_fields?.[0].description as string | undefined };
   };
-  for (const refusing of [closed, forbidding, proxied]) {
-    expect(await given(refusing, receiver.origin)).toMatchObject({
-      status: 422,
-      reason: expect.stringContaining('use https'),
-    });
-    expect(await given(refusing, 'https://10.0.0.1/')).toMatchObject({
-      status: 422,
-      reason: expect.stringContaining('DARKROOM_WEBHOOK_PRIVATE=1'),
-    });
-    // A name is looked up when it is called, and refused then.
-    expect((await given(refusing, 'https://localhost:1/')).status).toBe(201);
-  }
-  expect((await given(open, receiver.origin)).status).toBe(201);
-  await waitUntil('it arrives', () => receiver.received.length === 1);
-  const { body } = await call('GET', '/predictions', undefined, { origin: closed.origin });
+  expect(await given(closed, receiver.origin)).toMatchObject({
+    status: 422,
+    reason: expect.stringContaining('use https'),
+  });
+  expect(await given(closed, 'https://10.0.0.1/')).toMatchObject({
+    status: 422,
+    reason: expect.stringContaining('DARKROOM_WEBHOOK_PRIVATE=1'),
+  });
+  // A name is looked up when it is called, and refused then.
+  const named = await given(closed, 'https://localhost:1/');
+  expect(named.status).toBe(201);
   const attempt = await waitUntil('the name is refused', async () => {
-    const path = `/predictions/${body.results[0].id}/deliveries`;
+    const path = `/predictions/${named.id}/deliveries`;
     return (await call('GET', path, undefined, { origin: closed.origin })).body.results[0]?.attempts[0];
   });
   expect(attempt).toMatchObject({ status: null, error: expect.stringContaining('private or reserved') });
-  for (const each of [closed, open, forbidding, proxied]) await each.close();
+
+  const open = await startTestServer();
+  onTestFinished(open.close);
+  expect((await given(open, receiver.origin)).status).toBe(201);
+  await waitUntil('it arrives', () => receiver.received.length === 1);
 });
 
 test('D64 with the data what was delivered goes, and cannot be repeated', async () => {
@@ -302,7 +300,7 @@ test('D64 with the data what was delivered goes, and cannot be repeated', async 
   await server.removeData();
   expect((await deliveries(body.id))[0]!.status).toBe('delivered');
   const { status, body: problem } = await call('POST', `/predictions/${body.id}/deliveries/${id}/repeat`);
-  expect([status, problem.detail]).toEqual([422, expect.stringContaining('removed')]);
+  expect([status, problem.detail]).toEqual([410, expect.stringContaining('removed')]);
 });
 
 test('D15 no query of a webhook and no secret stands in the log', async () => {

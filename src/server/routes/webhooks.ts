@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Delivery } from '../../webhooks/deliveries.ts';
-import { notFound } from '../errors.ts';
+import { gone, notFound } from '../errors.ts';
 import { pageJson, wholeList } from '../pagination.ts';
 import { originOf, type Server } from '../server.ts';
 import { deliveryJson } from '../wire-delivery.ts';
@@ -19,8 +18,10 @@ export function webhookRoutes(app: FastifyInstance, server: Server): void {
 
   app.post<{ Params: DeliveryParams }>('/predictions/:id/deliveries/:delivery/repeat', async (request, reply) => {
     const { id, delivery } = request.params;
-    const repeated = await repeat(await own(request, id), delivery);
+    const predictionId = await own(request, id);
+    const repeated = isMessageId(delivery) ? await webhooks.repeatDelivery(predictionId, delivery) : undefined;
     if (!repeated) throw notFound();
+    if (repeated === 'removed') throw gone('The data of this prediction were removed, as its retention time is over.');
     return reply.code(202).send(deliveryJson(repeated));
   });
 
@@ -30,8 +31,9 @@ export function webhookRoutes(app: FastifyInstance, server: Server): void {
     if (!prediction) throw notFound();
     return prediction.id;
   }
+}
 
-  async function repeat(predictionId: string, id: string): Promise<Delivery | undefined> {
-    return /^msg_[0-9a-f]{1,64}$/.test(id) ? webhooks.repeatDelivery(predictionId, id) : undefined;
-  }
+/** Ids are ours; anything else is not looked up. */
+function isMessageId(id: string): boolean {
+  return /^msg_[0-9a-f]{1,64}$/.test(id);
 }
