@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,6 +28,8 @@ import torch  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 from transformers import CLIPTextConfig, CLIPTextModel  # noqa: E402
+
+from tokenizer import load_tokenizer  # noqa: E402
 
 torch.set_num_threads(os.cpu_count())
 fixtures.repair_baddbmm()
@@ -50,21 +53,6 @@ def filled(network, path, rename=lambda name: name):
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(False).copy_(file.get_tensor(rename(name)))
     return network.eval()
-
-
-class Tokenizer:
-    """Only the shape of what it returns matters here."""
-
-    model_max_length = 77
-
-    def __call__(self, text, **_):
-        texts = [text] if isinstance(text, str) else text
-        ids = torch.full((len(texts), 77), 49407)
-        ids[:, 0], ids[:, 1:9] = 49406, torch.arange(320, 328)
-        return type("Tokens", (), dict(input_ids=ids, attention_mask=torch.ones_like(ids)))()
-
-    def batch_decode(self, _):
-        return [""]
 
 
 def text_encoder():
@@ -92,7 +80,7 @@ def controlnet():
     pipeline = StableDiffusionControlNetPipeline(
         vae=filled(AutoencoderKL(**vae_options), base / "vae" / file, vae_name),
         text_encoder=text_encoder(),
-        tokenizer=Tokenizer(),
+        tokenizer=tokenizer,
         unet=filled(UNet2DConditionModel(cross_attention_dim=768), base / "unet" / file),
         controlnet=filled(
             ControlNetModel(cross_attention_dim=768), root / "lllyasviel" / "sd-controlnet-canny" / file
@@ -149,14 +137,18 @@ def animate_diff():
     with torch.no_grad():
         for name, parameter in unet.named_parameters():
             parameter.requires_grad_(False).copy_(flat.pop(name) if name in flat else motion.pop(name))
-    unet.eval().set_attention_slice("max")
+    unet.eval()
+    for name, layer in unet.named_modules():
+        # Those of motion modules are small, and their slices as AnimateDiff makes them would need 40 GB.
+        if hasattr(layer, "_slice_size") and "motion_modules" not in name:
+            layer._slice_size = 1
     vae = AutoencoderKL(**vae_options).eval().requires_grad_(False)
     for parameter in vae.parameters():
         parameter.normal_(0, 0.02)
     pipeline = AnimationPipeline(
         vae=vae,
         text_encoder=text_encoder(),
-        tokenizer=Tokenizer(),
+        tokenizer=tokenizer,
         unet=unet,
         scheduler=DDIMScheduler(beta_schedule="linear", **schedule),
     )
@@ -172,6 +164,8 @@ def animate_diff():
     )
 
 
+with tempfile.TemporaryDirectory() as folder:
+    tokenizer = load_tokenizer(Path(folder))
 started = time.perf_counter()
 predict = {"controlnet": controlnet, "animate-diff": animate_diff}[model]()
 opened = time.perf_counter()
