@@ -7,6 +7,8 @@ import { type Progress, readProgress } from './progress.ts';
 const lookMs = 2_000;
 /** How many predictions are read at once: an embedded database answers nobody else meanwhile. */
 const batch = 200;
+/** How long those who begin to follow are collected: after a restart all come back at once. */
+const joinMs = 100;
 
 interface Follower {
   withLogs: boolean;
@@ -18,7 +20,10 @@ interface Follower {
  * told is always the row as it stands, so nothing is kept for who is slow.
  */
 export interface Followers {
-  /** Tells how it stands soon, and again whenever something has changed, or may have. Returns how to stop. */
+  /**
+   * Tells how it stands a moment after now, so that nothing is missed by who read it before, and again whenever something
+   * has changed, or may have. Returns how to stop.
+   */
   follow(id: string, withLogs: boolean, heard: (progress: Progress) => void): () => void;
   close(): void;
 }
@@ -62,7 +67,18 @@ export function createFollowers(database: Database, log: Logger): Followers {
       }
     }
   };
-  const wantsLogs = (id: string): boolean => [...(following.get(id) ?? [])].some(({ withLogs }) => withLogs);
+  const wantsLogs = (id: string): boolean => {
+    for (const { withLogs } of following.get(id) ?? []) if (withLogs) return true;
+    return false;
+  };
+
+  const joined = new Set<string>();
+  let joining: NodeJS.Timeout | undefined;
+  const lookAtJoined = (): void => {
+    joining = undefined;
+    for (const id of joined) if (following.has(id)) look(id);
+    joined.clear();
+  };
 
   const stopListening = [
     database.listen(channels.output, (id) => following.has(id) && look(id)),
@@ -78,7 +94,8 @@ export function createFollowers(database: Database, log: Logger): Followers {
     follow(id, withLogs, heard) {
       const follower = { withLogs, heard };
       following.set(id, (following.get(id) ?? new Set()).add(follower));
-      look(id);
+      joined.add(id);
+      joining ??= setTimeout(lookAtJoined, joinMs);
       return () => {
         const others = following.get(id);
         others?.delete(follower);
@@ -88,6 +105,7 @@ export function createFollowers(database: Database, log: Logger): Followers {
     close() {
       for (const stop of stopListening) stop();
       clearInterval(timer);
+      clearTimeout(joining);
       following.clear();
       due.clear();
     },

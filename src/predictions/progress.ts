@@ -11,29 +11,24 @@ export interface Progress
   outputs: readonly string[];
 }
 
-/**
- * @param withLogs without them `logs` is empty: they can be long
- * @param streamKey only of the prediction that has this key
- */
-export async function readProgress(
-  queries: Queries,
-  ids: readonly string[],
-  withLogs: boolean,
-  streamKey?: string,
-): Promise<Progress[]> {
+export function progressOf({ output, ...prediction }: Prediction): Progress {
+  return { ...prediction, outputs: outputsOf(output) };
+}
+
+/** @param withLogs without them `logs` is empty: they can be long */
+export async function readProgress(queries: Queries, ids: readonly string[], withLogs: boolean): Promise<Progress[]> {
   const rows = await queries
     .selectFrom('predictions')
     .select(['id', 'attempt', 'status', 'error', 'output'])
     .select(['created_at', 'started_at', 'completed_at', 'data_removed'])
     .$if(withLogs, (query) => query.select('logs'))
     .where('id', 'in', ids)
-    .$if(streamKey !== undefined, (query) => query.where('stream_key', '=', streamKey!))
     .execute();
   return rows.map((row) => ({
     id: row.id,
     attempt: row.attempt,
     status: row.status as Prediction['status'],
-    outputs: [row.output ?? []].flat() as string[],
+    outputs: outputsOf(row.output),
     logs: row.logs ?? '',
     error: row.error,
     createdAt: row.created_at,
@@ -41,4 +36,8 @@ export async function readProgress(
     completedAt: row.completed_at,
     dataRemoved: row.data_removed,
   }));
+}
+
+function outputsOf(output: unknown): string[] {
+  return [output ?? []].flat() as string[];
 }

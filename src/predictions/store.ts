@@ -1,3 +1,4 @@
+import { timingSafeEqual } from 'node:crypto';
 import type { Logger } from '../base/log.ts';
 import type { Database } from '../database/database.ts';
 import { advance } from './advance.ts';
@@ -11,7 +12,7 @@ import { listPredictions } from './list.ts';
 import { isTerminal, type Prediction } from './prediction.ts';
 import type { Predictions } from './predictions.ts';
 import { createPreviews } from './previews.ts';
-import { readProgress } from './progress.ts';
+import { progressOf } from './progress.ts';
 import { createReader } from './reader.ts';
 import { storedFileOf } from './rows.ts';
 import { createRunCounts } from './run-counts.ts';
@@ -64,8 +65,8 @@ export async function createPredictions(database: Database, log: Logger): Promis
       return find(id);
     },
     async progress(id, streamKey) {
-      const [progress] = await readProgress(kysely, [id], true, streamKey);
-      return progress;
+      const prediction = await find(id);
+      return prediction && isSame(prediction.streamKey, streamKey) ? progressOf(prediction) : undefined;
     },
     follow: followers.follow,
     watch: previews.watch,
@@ -102,4 +103,8 @@ async function cancelPrediction(database: Database, account: string, id: string)
   });
   if (canceled?.changed) announceCancel(database, canceled.prediction);
   return canceled?.prediction;
+}
+
+function isSame(key: string, given: string): boolean {
+  return key.length === given.length && timingSafeEqual(Buffer.from(key), Buffer.from(given));
 }

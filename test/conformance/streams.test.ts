@@ -235,7 +235,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     });
   });
 
-  test('S50 a thousand readers who vanish leave nothing behind', { timeout: 60_000 }, async () => {
+  test('S50 a thousand readers who vanish leave nothing behind', { timeout: 120_000 }, async () => {
     const { id, urls } = await create('test/echo', { steps: 1000, step_ms: 100 });
     const path = new URL(urls.stream).pathname;
     let following = 0;
@@ -262,13 +262,21 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
       socket.once('data', () => begun++);
       sockets.push(socket);
     }
-    await waitUntil('all streams have begun', () => begun === 1_000 && following === 1_000);
+    // Some hang up before they have an answer.
+    for (let index = 0; index < 200; index++) {
+      const socket = connect(server.port, '127.0.0.1', () => {
+        socket.write(requestHead(`GET ${path}`, { connection: 'keep-alive' }), () => socket.destroy());
+      });
+      socket.on('error', () => {});
+    }
+    await waitUntil('all streams have begun', () => begun === 1_000 && following >= 1_000, 90_000);
     expect(held()).toBeGreaterThan(before + 1_000);
     // Some hang up, some break off.
     for (const [index, socket] of sockets.entries()) index % 2 === 0 ? socket.destroy() : socket.resetAndDestroy();
     await waitUntil('nobody is followed', () => following === 0);
     await waitUntil('nothing is held', () => held() <= before);
     spy.mockRestore();
+    expect(server.log()).not.toContain(path.slice(-32));
     await replicate.predictions.cancel(id);
   });
 

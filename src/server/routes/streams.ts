@@ -37,18 +37,24 @@ export function streamRoutes(app: FastifyInstance, server: Server): void {
 
     let progress = found;
     let preview: string | undefined;
-    const stopWatching = isOn(request.query.previews)
-      ? server.predictions.watch(found.id, (picture) => {
-          preview = picture;
-          stream.wake();
-        })
-      : () => {};
-    const stopFollowing = server.predictions.follow(found.id, view.withLogs, (now) => {
+    const stop = (): void => {
+      for (const end of sources) end();
+    };
+    const hear = (now: Progress): void => {
       progress = now;
       // What has ended changes no more; who reads slowly has it here.
-      if (isTerminal(now.status)) stopFollowing();
+      if (isTerminal(now.status)) stop();
       stream.wake();
-    });
+    };
+    const show = (picture: string): void => {
+      preview = picture;
+      stream.wake();
+    };
+    const sources: (() => void)[] = [];
+    if (!isTerminal(found.status)) {
+      sources.push(server.predictions.follow(found.id, view.withLogs, hear));
+      if (isOn(request.query.previews)) sources.push(server.predictions.watch(found.id, show));
+    }
     const stream = openEventStream({
       next() {
         if (isAtEnd(position)) return 'end';
@@ -64,8 +70,7 @@ export function streamRoutes(app: FastifyInstance, server: Server): void {
         return shown;
       },
       onClose() {
-        stopFollowing();
-        stopWatching();
+        stop();
         open.delete(stream);
       },
       heartbeatMs,
