@@ -11,6 +11,7 @@ export const createHeaders: readonly Header[] = [
     description: 'Seconds, or a duration such as `1h30m`, after which the prediction is given up.',
   },
   { name: 'Idempotency-Key', description: 'The same key makes the same prediction once within 24 hours.' },
+  { name: 'X-Report-Aborted', description: '`true`: the status `aborted` is told as it is, and not as `canceled`.' },
   { name: 'X-Report-Aborted', description: '`1`: the status `aborted` is told as it is, and not as `canceled`.' },
 ];
 

@@ -6,8 +6,14 @@ import { fileOperations } from './file-operations.ts';
 import { modelOperations } from './model-operations.ts';
 import type { Answer, Header, Operation } from './operation.ts';
 import { predictionOperations } from './prediction-operations.ts';
+import { serverOperations } from './server-operations.ts';
 
-export const operations: readonly Operation[] = [...predictionOperations, ...modelOperations, ...fileOperations];
+const allOperations: readonly Operation[] = [
+  ...predictionOperations,
+  ...modelOperations,
+  ...fileOperations,
+  ...serverOperations,
+];
 
 export interface Document {
   openapi: '3.1.0';
@@ -39,8 +45,15 @@ const problemNames: Record<number, string> = {
   500: 'The server met an error of its own',
 };
 
+let everywhereTheSame: Omit<Document, 'servers'> | undefined;
+
 /** @param origin where the reader reaches the server, without path */
 export function serverDocument(origin: string): Document {
+  everywhereTheSame ??= documentOf(allOperations);
+  return { ...everywhereTheSame, servers: [{ url: `${origin}/v1` }] };
+}
+
+function documentOf(operations: readonly Operation[]): Omit<Document, 'servers'> {
   const schemas: Record<string, JsonSchema> = {};
   const paths: Record<string, JsonSchema> = {};
   for (const operation of operations) {
@@ -56,7 +69,6 @@ export function serverDocument(origin: string): Document {
       version: '1',
       description: "Predictions of image models over Replicate's HTTP API. Every address answers without `/v1` too.",
     },
-    servers: [{ url: `${origin}/v1` }],
     security: [{ token: [] }],
     paths,
     components: { schemas: sorted(schemas), securitySchemes },
