@@ -10,6 +10,8 @@ export type { Logger };
 export function createLog(level: Settings['logLevel']): Logger {
   return pino(
     { level, base: undefined, redact: ['*.authorization', 'authorization', '*.input', 'input', '*.token', 'token'] },
-    pino.destination({ dest: 2, sync: true }),
+    // Nobody waits for whoever reads the log: lines of one moment are written together, also those before an exit. Should
+    // the reader fall behind by this many characters, it misses lines.
+    pino.destination({ dest: 2, sync: false, maxLength: 16 * 1024 * 1024 }),
   );
 }

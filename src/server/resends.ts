@@ -40,16 +40,24 @@ export function createResends<Made>(): Resends<Made> {
 
   return {
     async once(sameness, { raw, request }, make) {
-      // The news that an earlier connection broke may have come together with this request.
-      if (tries.has(sameness)) await nextTurn();
-      const made = takeBroken(sameness)?.made.catch(make) ?? make();
       const { socket } = request.raw;
       const isGone = (): boolean => socket.destroyed || socket.readableEnded;
-      const one = { made, isBroken: () => !raw.writableFinished && isGone() };
+      if (tries.has(sameness)) {
+        // The news that an earlier connection broke may have come together with this request.
+        await nextTurn();
+        const [other] = tries.get(sameness) ?? [];
+        // Nobody hears the answer, and the resend of this very request was perhaps faster.
+        if (other && isGone()) return other.made;
+      }
+      const made = takeBroken(sameness)?.made.catch(make) ?? make();
+      // Asked once the connection is closed: what is sent afterwards counts as sent although nobody hears it.
+      let isUnanswered = false;
+      const one = { made, isBroken: () => isUnanswered || (isGone() && !raw.writableFinished) };
       tries.set(sameness, (tries.get(sameness) ?? new Set()).add(one));
       const over = (): void => {
-        if (raw.writableFinished) remove(sameness, one);
-        else setTimeout(() => remove(sameness, one), resendMs).unref();
+        isUnanswered = !raw.writableFinished;
+        if (isUnanswered) setTimeout(() => remove(sameness, one), resendMs).unref();
+        else remove(sameness, one);
       };
       if (socket.destroyed) over();
       else raw.once('close', over);

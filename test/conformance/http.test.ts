@@ -236,17 +236,6 @@ describe('creating', () => {
     expect(await given('true')).toBe('Invalid type. Expected: integer, given: boolean');
   });
 
-  test('A7 an idempotency key changes nothing', async () => {
-    const key = { 'idempotency-key': 'once' };
-    expect((await create({}, key)).body.id).not.toBe((await create({}, key)).body.id);
-  });
-
-  test('A2 what would promise too much is refused in plain words', async () => {
-    const deadline = await create({}, { 'cancel-after': '90s' });
-    expect(deadline.status).toBe(422);
-    expect(deadline.body.detail).toContain('Cancel-After');
-  });
-
   test('A3 D60 harmless members are accepted', async () => {
     for (const extra of [
       { stream: true },

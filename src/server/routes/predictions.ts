@@ -6,6 +6,7 @@ import { predictionCreator } from '../create-prediction.ts';
 import { readCreateRequest } from '../create-request.ts';
 import { invalidVersion, notFound } from '../errors.ts';
 import { pageJson, pageSize } from '../pagination.ts';
+import { predictionText } from '../prediction-text.ts';
 import { queryReader } from '../read-request.ts';
 import { predictionsQuery } from '../requests.ts';
 import { originOf, type Server } from '../server.ts';
@@ -44,11 +45,12 @@ export function predictionRoutes(app: FastifyInstance, server: Server): void {
     },
   );
 
-  app.get<{ Params: { id: string } }>('/predictions/:id', async (request) => {
+  app.get<{ Params: { id: string } }>('/predictions/:id', async (request, reply) => {
     const { account, params } = request;
     const prediction = isId(params.id) ? await server.predictions.get(account, params.id) : undefined;
     if (!prediction) throw notFound();
-    return json(request, prediction);
+    reply.header('content-type', 'application/json; charset=utf-8');
+    return predictionText(prediction, originOf(request, server.settings));
   });
 
   app.get<{ Querystring: Query }>('/predictions', async (request) => {
