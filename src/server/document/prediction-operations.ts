@@ -1,6 +1,6 @@
 import { type TSchema, Type } from 'typebox';
 import { createBodies } from '../create-request.ts';
-import { predictionsQuery } from '../requests.ts';
+import { predictionsQuery, streamQuery } from '../requests.ts';
 import { deliveryAnswer, emptyPage, page, predictionAnswer, rotatedSecretAnswer, secretAnswer } from './answers.ts';
 import type { Header, Operation } from './operation.ts';
 
@@ -112,8 +112,8 @@ export const predictionOperations: readonly Operation[] = [
     tag: 'predictions',
     summary: 'Follow a prediction by server-sent events',
     description:
-      'At the address in `urls.stream`. The events are `output`, `logs` (with `?logs=1`), `error` and `done`.',
-    query: Type.Object({ logs: Type.Optional(Type.String({ description: '`1` for the logs as well.' })) }),
+      'At the address in `urls.stream`. The events are `output`, `error` and `done`, and `logs` and `preview` where asked for.',
+    query: streamQuery,
     headers: [{ name: 'Last-Event-ID', description: 'The last event that was seen; the stream goes on after it.' }],
     answers: {
       200: { description: 'Events', mediaType: 'text/event-stream', schema: Type.String() },
