@@ -76,7 +76,13 @@ export function createDeliveries(database: Database): Deliveries {
     async repeatDelivery(predictionId, id) {
       const { numUpdatedRows } = await kysely
         .updateTable('deliveries')
-        .set({ next_attempt_at: sql<Date>`clock_timestamp()`, give_up_at: null, delivered_at: null })
+        .set({
+          next_attempt_at: sql<Date>`clock_timestamp()`,
+          give_up_at: null,
+          delivered_at: null,
+          // What is under way ends without changing this.
+          attempts: sql<number>`attempts + 1`,
+        })
         .where('id', '=', id)
         .where('prediction_id', '=', predictionId)
         .where('body', 'is not', null)

@@ -210,6 +210,22 @@ describe.each(databaseKinds())('deliveries on %s', (kind) => {
     expect((await deliveryOf(id)).status).toBe('delivered');
   });
 
+  it('repeats what is being sent, whatever becomes of that', async () => {
+    let answer = (): void => {};
+    const receiver = await receive((_received, response, attempt) => {
+      const end = (): void => void response.writeHead(attempt === 0 ? 500 : 200).end();
+      if (attempt === 0) answer = end;
+      else end();
+    });
+    const id = await put(receiver.origin);
+    dispatch(100);
+    await waitUntil('it is being sent', () => receiver.received.length === 1);
+    await createDeliveries(database).repeatDelivery(id, (await deliveryOf(id)).id);
+    answer();
+    expect((await settled(id)).status).toBe('delivered');
+    await waitUntil('both are listed', async () => (await deliveryOf(id)).attempts.length === 2);
+  });
+
   it('removes bodies with the data; what still has to arrive says what is left', async () => {
     const receiver = await receive((_received, response) => {
       response.writeHead(500).end();

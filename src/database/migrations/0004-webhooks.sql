@@ -21,7 +21,7 @@ create table deliveries (
   -- The very bytes, also of the next attempt; null once the prediction's data was removed.
   body text,
   created_at timestamptz(3) not null default clock_timestamp(),
-  -- How often it was sent. Also the fence: whoever sent it writes the result only if nobody has sent it since.
+  -- Grows whenever it is sent or is to be repeated: whoever sent it writes the result only if it has not grown since.
   attempts integer not null default 0,
   -- Null: delivered or given up. While it is being sent, when another may take it because the sender must have died.
   next_attempt_at timestamptz(3) default clock_timestamp(),
