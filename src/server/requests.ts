@@ -63,3 +63,12 @@ export const downloadQuery = Type.Object({
       'Base64 of the HMAC-SHA256 over `{owner} {id} {expiry}`, with single spaces, keyed with the files secret of the account.',
   }),
 });
+
+/** Read leniently: anything but these two is off. */
+const onlyIfOn = (description: string) =>
+  Type.Optional(Type.String({ description: `${description}: \`true\` or \`1\`.` }));
+
+export const streamQuery = Type.Object({
+  logs: onlyIfOn('The logs as well'),
+  previews: onlyIfOn('Pictures while they are being made'),
+});

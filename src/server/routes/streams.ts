@@ -1,14 +1,16 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Static } from 'typebox';
 import { isTerminal } from '../../predictions/prediction.ts';
 import type { Progress } from '../../predictions/progress.ts';
 import { gone, notFound } from '../errors.ts';
+import type { streamQuery } from '../requests.ts';
 import { originOf, type Server } from '../server.ts';
 import { type EventStream, openEventStream } from '../sse.ts';
 import { isAtEnd, nextEvent, positionAfter } from '../stream-events.ts';
 
 type StreamRequest = FastifyRequest<{
   Params: { capability: string };
-  Querystring: { logs?: string; previews?: string };
+  Querystring: Static<typeof streamQuery>;
 }>;
 
 /** Less than half of what the most impatient client waits for. */
