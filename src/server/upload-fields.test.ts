@@ -46,5 +46,20 @@ test.each([
   [`{"a":${'['.repeat(19)}${']'.repeat(19)}}`, expect.anything(), []],
   [`{"a":${'['.repeat(20)}${']'.repeat(20)}}`, {}, ['format metadata']],
 ])('metadata %j', (given, metadata, faults) => {
-  expect(read(readMetadata, given)).toEqual([metadata, faults]);
+  const reader = (text: string, found: InvalidField[]) => readMetadata(new Map([['metadata', text]]), found);
+  expect(read(reader, given)).toEqual([metadata, faults]);
+});
+
+test('metadata field by field', () => {
+  const faults: InvalidField[] = [];
+  const fields = new Map([
+    ['metadata', '{"a":1,"b":2}'],
+    ['metadata[b]', 'two'],
+    ['metadata[__proto__]', 'x'],
+    ['metadatax', 'y'],
+  ]);
+  expect(JSON.stringify(readMetadata(fields, faults))).toBe('{"a":1,"b":"two","__proto__":"x"}');
+  expect(faults).toEqual([]);
+  readMetadata(new Map([['metadata[a][b]', '']]), faults);
+  expect(faults.map(({ field }) => field)).toEqual(['metadata']);
 });

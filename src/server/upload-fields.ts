@@ -22,8 +22,20 @@ export function readMediaType(given: string, faults: InvalidField[]): string {
   return unknownMediaType;
 }
 
-export function readMetadata(given: string | undefined, faults: InvalidField[]): Record<string, unknown> {
-  if (given === undefined || given.trim() === '') return {};
+/** JSON in the field `metadata`, or texts in fields such as `metadata[key]`, which is how one client writes an object. */
+export function readMetadata(fields: ReadonlyMap<string, string>, faults: InvalidField[]): Record<string, unknown> {
+  const texts: [string, string][] = [];
+  for (const [name, value] of fields) {
+    if (!name.startsWith('metadata[')) continue;
+    const [, key] = /^metadata\[([^[\]]+)\]$/.exec(name) ?? [];
+    if (key !== undefined) texts.push([key, value]);
+    else faults.push({ type: 'format', field: 'metadata', description: 'Give what is nested as JSON' });
+  }
+  return { ...readJson(fields.get('metadata') ?? '', faults), ...Object.fromEntries(texts) };
+}
+
+function readJson(given: string, faults: InvalidField[]): Record<string, unknown> {
+  if (given.trim() === '') return {};
   const add = (type: string, description: string): Record<string, unknown> => {
     faults.push({ type, field: 'metadata', description });
     return {};

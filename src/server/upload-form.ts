@@ -89,7 +89,8 @@ function readForm(
       stored = keep(bytes, fileName as string | undefined, label);
       stored.catch(fail);
     });
-    form.on('field', (name, value, _nameCut, cut) => {
+    form.on('field', (name: string | undefined, value, _nameCut, cut) => {
+      if (name === undefined) return;
       if (cut) fail(invalidInput([tooLong(name, mostFieldBytes)]));
       else fields.set(name, value);
     });
@@ -142,7 +143,7 @@ async function* measured(
 async function describe(content: FilePart | undefined, fields: ReadonlyMap<string, string>): Promise<ReceivedUpload> {
   const faults: InvalidField[] = [];
   if (!content) faults.push({ type: 'required', field: '', description: 'content is required' });
-  const metadata = readMetadata(fields.get('metadata'), faults);
+  const metadata = readMetadata(fields, faults);
   const name = baseName(fields.get('filename') ?? content?.fileName ?? '', faults);
   const label = readMediaType(fields.get('type') ?? content?.label ?? unknownMediaType, faults);
   if (!content || faults.length > 0) throw invalidInput(faults);

@@ -118,6 +118,12 @@ describe.each(databaseKinds())('%s', (kind) => {
     ]);
     expect(asField).toMatchObject({ status: 201, body: { name: 'cat.png', metadata: { k: 'v' } } });
     expect(asField.headers.get('location')).toBe(asField.body.urls.get);
+    // As the second Python client writes an object.
+    const flat = await postParts([
+      [disposition('name="metadata[k]"'), 'v'],
+      [disposition('name="content"; filename="upload"'), png],
+    ]);
+    expect(flat).toMatchObject({ status: 201, body: { metadata: { k: 'v' } } });
     const bare = await postParts([[disposition('name="content"'), 'GIF89a and more']]);
     expect(bare).toMatchObject({ status: 201, body: { name: 'file.gif', content_type: 'image/gif', metadata: {} } });
     const overridden = await postParts([
@@ -264,7 +270,7 @@ describe.each(databaseKinds())('%s', (kind) => {
   });
 
   test('D72 expired files are gone at once, and their bytes with the next sweep', async () => {
-    const short = await startTestServer({ uploadExpiryMs: 300 });
+    const short = await startTestServer({ uploadExpiryMs: 300, databaseUrl: place.databaseUrl, auth: 'none' });
     const client = new Replicate({ auth: '', baseUrl: `${short.origin}/v1` });
     try {
       const { id, urls } = (await client.files.create(png)) as UploadJson;
