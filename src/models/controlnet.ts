@@ -37,11 +37,12 @@ import { samplerFromConfig } from '../schedulers/from-config.ts';
 const stableDiffusion = { ...stableDiffusion15, files: Object.values(stableDiffusion15Files).flat() };
 
 /** Of ControlNet 1.0; the mirror is where the original had most of them from. */
-function controlNet(structure: string): WeightRepository {
+function controlNet(structure: string, revision?: string): WeightRepository {
   return {
     repository: `lllyasviel/sd-controlnet-${structure}`,
     mirrors: [`fusing/stable-diffusion-v1-5-controlnet-${structure}`],
-    files: ['config.json', 'diffusion_pytorch_model.safetensors'],
+    ...(revision && { revision }),
+    files: ['config.json', { path: 'diffusion_pytorch_model.safetensors', ...(revision && { bytes: 1_445_157_124 }) }],
     licence: 'OpenRAIL',
     commercialUse: true,
   };
@@ -56,14 +57,18 @@ interface Structure {
 }
 
 const structures = {
-  canny: { controlNet: controlNet('canny') },
-  depth: { controlNet: controlNet('depth'), annotator: depth },
-  hed: { controlNet: controlNet('hed'), annotator: hed, free: freeHed },
+  canny: { controlNet: controlNet('canny', '7f2f69197050967007f6bbd23ab5e52f0384162a') },
+  depth: { controlNet: controlNet('depth', '35e42a3ea49845b3c76f202f145f257b9fb1b7d4'), annotator: depth },
+  hed: { controlNet: controlNet('hed', '04473d9334ab44908daa66107bbfb6f710aa056d'), annotator: hed, free: freeHed },
   hough: { controlNet: controlNet('mlsd'), annotator: hough },
-  normal: { controlNet: controlNet('normal'), annotator: normal },
+  normal: { controlNet: controlNet('normal', '1cbed9b3ca84422e4a2f23c14b9f5a114742b31d'), annotator: normal },
   pose: { controlNet: controlNet('openpose'), annotator: pose, free: dwpose },
-  scribble: { controlNet: controlNet('scribble'), annotator: scribble, free: freeScribble },
-  seg: { controlNet: controlNet('seg'), annotator: seg },
+  scribble: {
+    controlNet: controlNet('scribble', '864edcd5ccc6ee2695eeebea5b4512100c83e7b3'),
+    annotator: scribble,
+    free: freeScribble,
+  },
+  seg: { controlNet: controlNet('seg', 'ecdcb5645b5099c9a7500a504fb9ab3f743c4d96'), annotator: seg },
 } satisfies Record<string, Structure>;
 
 /** The base's scheduler_config.json, which the original makes its schedulers from. */
