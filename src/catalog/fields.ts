@@ -33,6 +33,8 @@ export interface ChoiceField<Value extends string | number = string | number> ex
 /** A file that holds an image: a URL on the wire, a local path in `predict`. */
 export interface ImageField extends Common {
   kind: 'image';
+  /** Another name that it may be sent under: some clients call the one picture of every model `image`. */
+  alias?: string;
 }
 
 export type Field = TextField | NumberField | ToggleField | ChoiceField | ImageField;

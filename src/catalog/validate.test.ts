@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import controlnet from '../models/controlnet.ts';
-import { integer } from './fields.ts';
+import { image, integer } from './fields.ts';
 import { compileInputCheck } from './validate.ts';
 
 const check = compileInputCheck(controlnet.inputs);
@@ -139,4 +139,21 @@ describe('an integer of up to 64 bits', () => {
     ]);
     expect(checkWide({ steps: '7' }).faults).toMatchObject([{ type: 'invalid_type', field: 'input.steps' }]);
   });
+});
+
+test('D73 a picture may be sent under its alias, and is known by its own name then', () => {
+  const aliased = compileInputCheck({
+    input_image: image({ description: 'A face.', alias: 'image' }),
+    seed: integer({ description: 'A number.', optional: true }),
+  });
+  const [one, two] = ['https://x.example/1.png', 'https://x.example/2.png'];
+  expect(aliased({ image: one, seed: 1 })).toEqual({ input: { input_image: one, seed: 1 }, ignored: [], faults: [] });
+  for (const both of [
+    { image: one, input_image: two },
+    { input_image: two, image: one },
+  ]) {
+    expect(aliased(both)).toEqual({ input: { input_image: two }, ignored: ['image'], faults: [] });
+  }
+  expect(aliased({}).faults).toEqual([{ type: 'required', field: 'input', description: 'input_image is required' }]);
+  expect(aliased({ image: 5 }).faults[0]?.field).toBe('input.input_image');
 });

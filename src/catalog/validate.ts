@@ -15,7 +15,7 @@ export interface InvalidField {
 }
 
 export interface CheckedInput {
-  /** Known keys only, otherwise as sent: no default is filled in. Integers beyond 2^53 are text where they may be wide. */
+  /** Known keys only, under their own names, otherwise as sent: no default is filled in. Integers beyond 2^53 are text where they may be wide. */
   input: Record<string, unknown>;
   /** Keys that the model does not know, in the order sent. */
   ignored: string[];
@@ -35,14 +35,24 @@ ajv.addFormat('date-time', isDateTime);
 /** Compiles the check once; the result may be called for every request. */
 export function compileInputCheck(fields: Fields): (input: unknown) => CheckedInput {
   const faultsOf = compileObjectCheck(inputSchema(fields), 'input');
+  const byAlias = new Map(
+    Object.entries(fields).flatMap(([name, field]) => ('alias' in field && field.alias ? [[field.alias, name]] : [])),
+  );
+  /** The name of the field that is meant. A field that is sent under its own name needs no alias. */
+  const nameOf = (sent: string, input: Record<string, unknown>): string | undefined => {
+    if (Object.hasOwn(fields, sent)) return sent;
+    const own = byAlias.get(sent);
+    return own === undefined || Object.hasOwn(input, own) ? undefined : own;
+  };
   return (input) => {
     if (!isObject(input)) return { input: {}, ignored: [], faults: faultsOf(input) };
     const known: Record<string, unknown> = {};
     const present: Record<string, unknown> = {};
     const ignored: string[] = [];
-    for (const [name, value] of Object.entries(input)) {
-      if (!Object.hasOwn(fields, name)) {
-        ignored.push(name);
+    for (const [sent, value] of Object.entries(input)) {
+      const name = nameOf(sent, input);
+      if (name === undefined) {
+        ignored.push(sent);
         continue;
       }
       known[name] = exactly(value, fields[name]!);

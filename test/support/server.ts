@@ -18,6 +18,7 @@ import { createLocalFileStore } from '../../src/storage/local-files.ts';
 import { removeExpired, removeOrphans } from '../../src/uploads/sweep.ts';
 import { createUploads } from '../../src/uploads/uploads.ts';
 import { startWebhooks } from '../../src/webhooks/webhooks.ts';
+import { makePlace } from './databases.ts';
 
 export const testModels = fileURLToPath(new URL('./models/', import.meta.url));
 
@@ -44,13 +45,18 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-/** The real server with the real queue and a real engine, in this process, on a port of its own. */
+/**
+ * The real server with the real queue and a real engine, in this process, on a port of its own; on the database that
+ * `vitest.config.ts` names, unless the test chooses.
+ */
 export async function startTestServer(overrides: Partial<Settings> = {}): Promise<TestServer> {
   const home = mkdtempSync(join(tmpdir(), 'darkroom-server-'));
   // Without limits, unless a test is about them: tests ask faster than people.
   const limits = { DARKROOM_RATE_CREATES: '0', DARKROOM_RATE_REQUESTS: '0' };
   const environment = { DARKROOM_HOME: home, DARKROOM_MODELS: testModels, ...limits };
-  const settings = { ...readSettings(environment), ...overrides };
+  const onPostgres = process.env.DARKROOM_TEST_DATABASE === 'PostgreSQL' && !('databaseUrl' in overrides);
+  const place = onPostgres ? await makePlace('PostgreSQL') : undefined;
+  const settings = { ...readSettings(environment), databaseUrl: place?.databaseUrl, ...overrides };
   let logged = '';
   const sink = new Writable({
     write(chunk, _encoding, done) {
@@ -73,7 +79,7 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
     models,
     settings,
     log,
-    environment: { ...process.env, ...environment },
+    environment: { ...process.env, ...environment, DARKROOM_MODELS: settings.modelFolders.join() },
   });
   const parts = {
     settings,
@@ -97,6 +103,7 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
     await predictions.close();
     accounts.close();
     await database.close();
+    await place?.remove();
     rmSync(home, { recursive: true, force: true });
   };
   return {
