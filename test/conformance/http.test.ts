@@ -145,7 +145,11 @@ describe('creating', () => {
       started_at: null,
       completed_at: null,
       metrics: {},
-      urls: { cancel: `${self}/cancel`, get: self },
+      urls: {
+        cancel: `${self}/cancel`,
+        get: self,
+        stream: expect.stringMatching(new RegExp(`^${server.origin}/v1/files/stream-${body.id}-[0-9a-f]{32}$`)),
+      },
     });
   });
 
