@@ -176,6 +176,8 @@ export default defineModel({
     log(`Using seed: ${seed}`);
 
     const photograph = await readImage(input.image);
+    // A strip whose picture would be too large is refused before any work; the size itself is the structure's matter.
+    controlSize(photograph, input.image_resolution);
     const { controlNet, ...annotators } = structures[input.structure];
     const annotator = chooseAnnotator(annotators, context);
     const { folders } = await locate([stableDiffusion, controlNet, ...(annotator?.weights ?? [])]);
