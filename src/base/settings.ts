@@ -94,7 +94,7 @@ export function readSettings(environment: Environment = process.env): Settings {
     memory: size(environment, 'DARKROOM_MEMORY'),
     maxAttempts: count(environment, 'DARKROOM_MAX_ATTEMPTS', 3, 1, 100),
     retentionMs: duration(environment, 'DARKROOM_RETENTION'),
-    runTimeoutMs: duration(environment, 'DARKROOM_RUN_TIMEOUT') ?? 30 * 60_000,
+    runTimeoutMs: duration(environment, 'DARKROOM_RUN_TIMEOUT') ?? 6 * 3_600_000,
     cancelGraceMs: duration(environment, 'DARKROOM_CANCEL_GRACE') ?? 15_000,
     fetchPrivate: flag(environment, 'DARKROOM_FETCH_PRIVATE'),
     fetchMaxBytes: count(environment, 'DARKROOM_FETCH_MAX_BYTES', 100 * 1024 * 1024, 1, Number.MAX_SAFE_INTEGER),

@@ -35,7 +35,7 @@ test.each([
     `{"prompt": "a \\"seed\\": ${seed} \\\\", "seed": ${seed}, "guidance_scale": 7.12345678901234567890123}`,
     { prompt: `a "seed": ${seed} \\`, seed, guidance_scale: 7.123456789012345 },
   ],
-])('D22 %s comes back without loss', async (sent, kept) => {
+])('D27 %s comes back without loss', async (sent, kept) => {
   const { status, body } = await create(sent);
   expect([status, body.input]).toEqual([201, kept]);
 });
@@ -50,7 +50,7 @@ test.each([
   expect([status, body.invalid_fields[0].description]).toEqual([422, description]);
 });
 
-test('D22 a body of ten megabytes with such a seed is read in a moment', async () => {
+test('D27 a body of ten megabytes with such a seed is read in a moment', async () => {
   const prompt = '\\n"7'.repeat(1_500_000);
   const started = performance.now();
   const { status, body } = await create(`{"prompt": ${JSON.stringify(prompt)}, "seed": ${seed}}`);
