@@ -7,18 +7,11 @@
  * The server is the real one, in a process of its own; the load comes from this process, on the same machine. Use an
  * empty database: its tables stay. Prints one JSON object.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, openSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { cpus, loadavg, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { cpus, loadavg } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { Agent, request } from 'undici';
+import { cpuMs, startServer } from './server-process.js';
 
-const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 const create = JSON.stringify({ version: 'bench/noop', input: {} });
 const round = (value) => Math.round(value * 10) / 10;
 
@@ -28,8 +21,7 @@ if (process.env.DATABASE_URL) report.postgresql = await measure({ DATABASE_URL: 
 process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
 
 async function measure(database) {
-  const home = await mkdtemp(join(tmpdir(), 'darkroom-bench-'));
-  const server = await startServer({ ...database, DARKROOM_HOME: home });
+  const server = await startServer(database);
   const agent = new Agent({ connections: 16 });
   const call = async (method, route, { body, headers } = {}) => {
     const reply = await request(server.origin + route, {
@@ -45,14 +37,12 @@ async function measure(database) {
   try {
     await latency(call, 50);
     const idle = await latency(call, 300);
-    const endToEnd = await throughput(call, 500, server.child.pid);
-    const gets = await getRate(call, 5000, server.child.pid);
+    const endToEnd = await throughput(call, 500, server.pid);
+    const gets = await getRate(call, 5000, server.pid);
     return { ...idle, ...endToEnd, ...gets };
   } finally {
     await agent.close();
-    server.child.kill('SIGTERM');
-    await once(server.child, 'exit');
-    await rm(home, { recursive: true });
+    await server.stop();
   }
 }
 
@@ -103,36 +93,8 @@ async function getRate(call, milliseconds, pid) {
   return { getsPerSecond: round((done / milliseconds) * 1000), cpuMsPerGet: perOne(cpuMs(pid) - cpuBefore, done) };
 }
 
-/** Processor time of the server process so far, without engines: it hardly depends on what else the machine does. */
-function cpuMs(pid) {
-  if (!existsSync('/proc/self/stat')) return undefined;
-  const [user, system] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ').slice(11, 13).map(Number);
-  // Counted in hundredths of a second (USER_HZ, proc(5)).
-  return (user + system) * 10;
-}
-
 function perOne(total, count) {
   return Number.isNaN(total) ? undefined : Math.round((total / count) * 100) / 100;
-}
-
-/** With its usual settings, also for the log, which goes to a file. */
-async function startServer(environment) {
-  const log = join(environment.DARKROOM_HOME, 'log');
-  const child = spawn(process.execPath, [path('../bin/darkroom.js'), 'serve'], {
-    env: {
-      ...process.env,
-      DATABASE_URL: '',
-      PORT: '0',
-      DARKROOM_MODELS: path('models'),
-      ...environment,
-    },
-    stdio: ['ignore', 'pipe', openSync(log, 'w')],
-  });
-  for await (const line of createInterface({ input: child.stdout })) {
-    const origin = /listens on (http\S+)/.exec(line)?.[1];
-    if (origin) return { child, origin };
-  }
-  throw new Error(`The server ended before it was ready: ${readFileSync(log, 'utf8')}`);
 }
 
 function percentiles(values) {
