@@ -141,7 +141,7 @@ describe('an integer of up to 64 bits', () => {
   });
 });
 
-test('D73 a picture may be sent under its alias, and is known by its own name then', () => {
+test('D93 a picture may be sent under its alias, and is known by its own name then', () => {
   const aliased = compileInputCheck({
     input_image: image({ description: 'A face.', alias: 'image' }),
     seed: integer({ description: 'A number.', optional: true }),

@@ -22,7 +22,7 @@ export default {
 };
 `;
 
-test('D73 the AI SDK sends its picture as `image`', async () => {
+test('D93 the AI SDK sends its picture as `image`', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'darkroom-models-'));
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
   writeFileSync(join(folder, 'portrait.js'), portrait);

@@ -43,7 +43,7 @@ async function tellings({ id, urls }: PredictionJson) {
   return { got, listed: listed.find((one) => one.id === id), told: told.filter((one) => one.id === id), stream };
 }
 
-test('S70 S71 D4 what runs and what waits is given up at its deadline, in GET, list, webhook and stream alike', async () => {
+test('S90 S91 D4 what runs and what waits is given up at its deadline, in GET, list, webhook and stream alike', async () => {
   const runs = (await create({ steps: 10_000, step_ms: 5 }, { 'cancel-after': '6s' })).body;
   await waitUntil('it runs', async () => {
     const { body } = await call<PredictionJson>('GET', `/v1/predictions/${runs.id}`);
@@ -71,13 +71,13 @@ test('S70 S71 D4 what runs and what waits is given up at its deadline, in GET, l
   }
 });
 
-test('S70 who ends in time has a deadline and no more', async () => {
+test('S90 who ends in time has a deadline and no more', async () => {
   const { body } = await create({ text: 'quick' }, { 'cancel-after': '1h30m', prefer: 'wait' });
   expect(body.status).toBe('succeeded');
   expect(secondsBetween(body.created_at, body.deadline!)).toBe(5400);
 });
 
-test('S71 a deadline that is none, or out of range', async () => {
+test('S91 a deadline that is none, or out of range', async () => {
   for (const header of ['3s', '4', '24h1s', '0']) {
     const { status, body } = await create({}, { 'cancel-after': header });
     expect(status).toBe(422);

@@ -47,23 +47,27 @@ describe('the client sends a create again by itself', () => {
     ['once', [0]],
     ['again and again', [0, 0, 0]],
     ['a little later', [1, 1]],
-  ])('D71 its connection breaks %s: one prediction', async (name, cuts) => {
+  ])('D91 its connection breaks %s: one prediction', async (name, cuts) => {
     const text = `cut ${name}`;
     const { proxy, replicate } = await clientOver(cuts);
     // The answer must not be there before the break.
+    let isLocked = false;
     const busy = server.database.kysely.transaction().execute(async (transaction) => {
+      await sql`lock table predictions in access exclusive mode`.execute(transaction);
+      isLocked = true;
       await waitUntil('the connections are broken', () => proxy.cut() === cuts.length);
       // Then the server hears of it, in an event loop that it shares with this test.
       await pause(50);
       await sql`select 1`.execute(transaction);
     });
+    await waitUntil('nothing can be created', () => isLocked);
     const prediction = await replicate.predictions.create({ model: 'test/echo', input: { text } });
     await busy;
     expect(proxy.cut()).toBe(cuts.length);
     expect(await madeWith(text)).toEqual([prediction.id]);
   });
 
-  test('D71 S9 its connection breaks while it waits for the end: one prediction', async () => {
+  test('D91 S9 its connection breaks while it waits for the end: one prediction', async () => {
     const { proxy, replicate } = await clientOver([300, 300]);
     const text = 'cut while held';
     const prediction = await replicate.predictions.create({
@@ -76,7 +80,7 @@ describe('the client sends a create again by itself', () => {
     expect(await madeWith(text)).toEqual([prediction.id]);
   });
 
-  test('D71 a webhook is told once', async () => {
+  test('D91 a webhook is told once', async () => {
     const receiver = await startReceiver();
     closing.push(receiver);
     const { replicate } = await clientOver([300]);
@@ -89,7 +93,7 @@ describe('the client sends a create again by itself', () => {
     expect(receiver.received).toHaveLength(1);
   });
 
-  test('D71 what is no resend makes its own prediction', async () => {
+  test('D91 what is no resend makes its own prediction', async () => {
     const text = 'twice on purpose';
     await Promise.all([create({ text }), create({ text }), create({ text })]);
     await create({ text });
@@ -116,7 +120,7 @@ describe('the client sends a create again by itself', () => {
 });
 
 describe('Idempotency-Key', () => {
-  test('D70 the same request under the same key is one prediction', async () => {
+  test('D90 the same request under the same key is one prediction', async () => {
     const made = await Promise.all(
       Array.from({ length: 8 }, () => create({ text: 'keyed' }, { 'idempotency-key': 'a-1' })),
     );
@@ -127,7 +131,7 @@ describe('Idempotency-Key', () => {
     expect(await madeWith('keyed')).toHaveLength(1);
   });
 
-  test('D70 each account has its own keys, and another request is refused', async () => {
+  test('D90 each account has its own keys, and another request is refused', async () => {
     const first = await create({ text: 'mine' }, { 'idempotency-key': 'a-2' });
     const stranger = { 'idempotency-key': 'a-2', authorization: 'Bearer r8_two' };
     expect((await create({ text: 'mine' }, stranger)).body.id).not.toBe(first.body.id);
@@ -143,14 +147,14 @@ describe('Idempotency-Key', () => {
     expect((await create({ text: 'mine' }, { 'idempotency-key': 'a-2' })).body.id).toBe(first.body.id);
   });
 
-  test('D70 a key that is none', async () => {
+  test('D90 a key that is none', async () => {
     for (const key of ['', 'with space', 'ä', 'x'.repeat(256)]) {
       const { status, body } = await create({}, { 'idempotency-key': key });
       expect([status, body.title]).toEqual([422, 'Invalid Idempotency-Key header']);
     }
   });
 
-  test('D70 files that come with it are kept once', async () => {
+  test('D90 files that come with it are kept once', async () => {
     const image = `data:text/plain;base64,${Buffer.from('a file').toString('base64')}`;
     const stored = async () =>
       server.database.kysely.selectFrom('files').select('key').where('purpose', '=', 'input').execute();

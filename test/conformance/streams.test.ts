@@ -118,7 +118,7 @@ describe.each(databaseKinds())('streams on %s', (kind: DatabaseKind) => {
     ]);
   });
 
-  test('S53 replay, resume after any event, and nothing after the end', async () => {
+  test('S53 D52 replay, resume after any event, and nothing after the end', async () => {
     const { urls } = await create('test/echo', { num_outputs: 3 });
     const events = await (await readEvents(urls.stream)).rest();
     expect(events.map(({ event }) => event)).toEqual(['output', 'output', 'output', 'done']);
