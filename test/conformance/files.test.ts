@@ -112,7 +112,7 @@ test('S24 a key that nobody was given, another name, and paths that leave the st
     `/f/${key}/out-0.png`,
     `/f/${key}`,
     `/f/${key}/`,
-    `/f/${key.slice(0, -1)}A/out-1.png`,
+    `/f/${key.slice(0, -1)}${key.endsWith('A') ? 'B' : 'A'}/out-1.png`,
     '/f/a/out-1.png',
   ];
   const hostile = [
