@@ -48,6 +48,8 @@ export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
+    // Lines name their request by themselves; a logger for each one would cost as much as a line.
+    childLoggerFactory: (logger) => logger,
     genReqId: ({ headers }) => requestId(headers['x-request-id']),
     bodyLimit: settings.bodyMaxBytes,
     // For a whole request with its body, which can be a large file over a slow line; a held answer is not counted.
