@@ -2,7 +2,7 @@
  * Runs clients in other languages, unmodified, against a server that it starts, and prints what passed.
  *
  *   tools/reference/clients/setup.sh && npm run build
- *   node tools/reference/clients/run.js [one two langchain go schemathesis known]
+ *   node tools/reference/clients/run.js [one two langchain go cli schemathesis known]
  *   DATABASE_URL=postgres://… node tools/reference/clients/run.js     (an empty database; else PGlite)
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -22,13 +22,16 @@ const clients = {
   two: [python('two'), path('replicate_two.py')],
   langchain: [python('one'), path('langchain_wrapper.py')],
   go: [path('.venv/go')],
+  cli: [python('one'), path('replicate_cli.py')],
   schemathesis: ({ origin }) => generatedRequests(origin, path('schemathesis.toml'), '60'),
   known: async ({ origin }) => generatedRequests(origin, await writeKnown(origin), '30'),
 };
 
 const token = 'r8_clients';
 const chosen = process.argv.slice(2);
-const names = chosen.length ? chosen : Object.keys(clients);
+const names = chosen.length
+  ? chosen
+  : Object.keys(clients).filter((name) => name !== 'cli' || process.env.REPLICATE_CLI);
 const home = await mkdtemp(join(tmpdir(), 'darkroom-clients-'));
 const server = await startServer();
 let failed = 0;
