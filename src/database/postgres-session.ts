@@ -68,20 +68,28 @@ export async function openSession(url: string, log: Logger): Promise<Session> {
     }, delay);
   };
 
+  /** One statement after the other, as `pg` wants them on one connection. */
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = async (statement: string, values: unknown[] = []): Promise<void> => {
+    const result = turn.then(() => client?.query(statement, values));
+    turn = result.catch(() => {});
+    await result;
+  };
+
   await connect();
   return {
     listen(channel, heard) {
       const stop = listeners.add(channel, heard);
       // A failure means that the connection breaks; the next one listens to every channel.
-      client?.query(`listen "${channel}"`).catch(() => {});
+      inTurn(`listen "${channel}"`).catch(() => {});
       return stop;
     },
     async hold(name) {
       held.add(name);
-      await client?.query(lockSql, [name]);
+      await inTurn(lockSql, [name]);
       return async () => {
         held.delete(name);
-        await client?.query('select pg_advisory_unlock(hashtextextended($1, 0))', [name]);
+        await inTurn('select pg_advisory_unlock(hashtextextended($1, 0))', [name]);
       };
     },
     async close() {
