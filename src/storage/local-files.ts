@@ -126,13 +126,14 @@ async function write(
   path: string,
   content: Parameters<FileStore['put']>[1],
 ): Promise<Pick<StoredFile, 'contentType' | 'size' | 'sha256'>> {
-  const source =
-    content instanceof Uint8Array ? [content] : 'path' in content ? createReadStream(content.path) : content;
   const hash = createHash('sha256');
   let head = Buffer.alloc(0);
   let size = 0;
   // `wx`: the key is new, so a file that is there already would be somebody else's.
   const file = await open(path, 'wx', 0o600);
+  // Not before: a stream without a reader would throw its error at the process.
+  const source =
+    content instanceof Uint8Array ? [content] : 'path' in content ? createReadStream(content.path) : content;
   try {
     for await (const chunk of source as Iterable<Uint8Array> | AsyncIterable<Uint8Array>) {
       hash.update(chunk);

@@ -16,6 +16,9 @@ const folder = fileURLToPath(new URL('../fixtures/networks/', import.meta.url));
 /** As on the CPU: a few times the largest error measured (docs/numerics.md). */
 const closest = 1e-5;
 
+/** Has a convolution from six to eight channels, which the provider gets wrong (docs/decisions/webgpu-operators.md). */
+const faulty = 'openpose';
+
 describe.runIf(useSoftwareVulkan())('agrees with the reference on WebGPU', { timeout: 300_000 }, async () => {
   // While one session is open, the shaders that others compiled are kept: networks that are alike share them. It is also
   // how networks meet the shaders of others, as they do in an engine.
@@ -29,12 +32,16 @@ describe.runIf(useSoftwareVulkan())('agrees with the reference on WebGPU', { tim
   });
   afterAll(() => kept.close());
 
-  test.for(await readdir(folder))('%s', async (name, { annotate }) => {
+  const agrees = async (name: string, annotate: (line: string) => Promise<unknown>): Promise<void> => {
     const { errors } = await checkCase(join(folder, name), 'webgpu');
     expect(errors).not.toEqual([]);
     for (const { output, relL2 } of errors) {
       await annotate(`${output}: relative L2 error ${relL2.toExponential(1)}`);
       expect(relL2, output).toBeLessThan(closest);
     }
-  });
+  };
+  const cases = await readdir(folder);
+  test.for(cases.filter((name) => name !== faulty))('%s', (name, { annotate }) => agrees(name, annotate));
+  // Fails once the kernel is mended.
+  test.fails(`${faulty} still meets a faulty kernel`, ({ annotate }) => agrees(faulty, annotate));
 });
