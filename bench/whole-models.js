@@ -111,7 +111,9 @@ function run(model, input) {
 
   function summary() {
     const total = seconds();
-    const taken = at.steps.slice(1).map((time, index) => time - at.steps[index]);
+    // A bar for the frames follows that of the steps, which begins at nought.
+    const bar = at.steps.slice(0, steps + 1);
+    const taken = bar.slice(1).map((time, index) => time - bar[index]);
     // The first step allocates and reads the weights from the disk.
     const step = median(taken.slice(taken.length > 1 ? 1 : 0));
     const reference = at.files.find(([name]) => name === 'reference.png');
@@ -121,7 +123,7 @@ function run(model, input) {
       steps,
       structureSeconds: reference && round(reference[1]),
       stepSeconds: round(step),
-      afterLastStepSeconds: round(total - at.steps.at(-1)),
+      afterLastStepSeconds: round(total - bar.at(-1)),
       totalSeconds: round(total),
       totalOfUsualSteps: round(total + (usualSteps[model] - steps) * step),
       newPeakMegabytes: memory.private > before.private ? { ...memory } : undefined,
