@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { finishedPrediction } from '../../test/support/prediction.ts';
 import { formatFileRef } from '../storage/file-ref.ts';
 import type { Prediction } from './prediction.ts';
 import { predictionJson } from './prediction-json.ts';
@@ -6,32 +7,10 @@ import { predictionJson } from './prediction-json.ts';
 const key = 'AbCdEfGhIjKlMnOpQrStUvWxYz012345';
 const origin = 'https://box.example';
 const prediction: Prediction = {
-  id: '01hzy0h5jgvqq5fnghhped27q2',
-  account: 'local',
-  model: 'test/picture',
-  version: '3'.repeat(64),
+  ...finishedPrediction,
   input: { image: formatFileRef({ key, name: 'image.png' }), prompt: `darkroom-file:${key}/image.png`, seed: null },
   output: [formatFileRef({ key, name: 'out 0.png' })],
-  logs: 'Using seed: 1\n',
-  error: null,
-  status: 'succeeded',
-  source: 'api',
-  origin: 'https://other.example',
-  createdAt: new Date('2026-01-01T00:00:00.12Z'),
-  startedAt: new Date('2026-01-01T00:00:01Z'),
-  completedAt: new Date('2026-01-01T00:00:02.5Z'),
-  metrics: { predict_time: 1.5, total_time: 2.38 },
-  dataRemoved: false,
-  attempt: 1,
-  interruptions: 0,
-  cancelRequestedAt: null,
-  deployment: null,
-  streamKey: 'a'.repeat(32),
   fileInputs: ['image'],
-  webhook: null,
-  webhookEventsFilter: null,
-  deadline: null,
-  reportsAborted: false,
 };
 
 test('files become URLs, a prompt that looks like a reference stays a prompt', () => {
