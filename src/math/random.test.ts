@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { cpuNormals, cudaNormals, wrapSeed } from './random.ts';
+import { cpuNormals, cpuUniforms, cudaNormals, wrapSeed } from './random.ts';
 
 interface Stream {
   seed: string;
@@ -20,6 +20,11 @@ function largestDifference(actual: Float32Array, expected: number[]): number {
 test.each(streams('cpu-normals'))('the CPU stream of seed $seed is torch’s, over seven draws', ({ seed, draws }) => {
   const stream = cpuNormals(BigInt(seed));
   for (const draw of draws) expect(stream.normal(draw.length)).toEqual(Float32Array.from(draw));
+});
+
+test.each(streams('cpu-uniforms'))('the uniform CPU stream of seed $seed is torch’s', ({ seed, draws }) => {
+  const stream = cpuUniforms(BigInt(seed));
+  for (const draw of draws) expect(stream.uniform(draw.length)).toEqual(Float32Array.from(draw));
 });
 
 test.each(streams('cuda-normals'))(

@@ -5,7 +5,7 @@ import { logOfSingle, sineAndCosine } from './cephes.ts';
  * Seeded standard normal values, bit streams equal to PyTorch's. Each call continues where the last one ended, as with
  * a `torch.Generator`. Values are float32; half-precision models of the originals got the same values, rounded.
  *
- * Not here: uniform, integer and permutation draws; generators of other devices.
+ * Not here: integer and permutation draws; generators of other devices.
  */
 export interface NormalStream {
   normal(count: number): Float32Array;
@@ -138,6 +138,17 @@ export function cpuNormals(seed: number | bigint): NormalStream {
       return values;
     },
   };
+}
+
+/** Seeded values from 0 up to but not including 1, equal to `torch.rand`'s; each call continues where the last one ended. */
+export interface UniformStream {
+  uniform(count: number): Float32Array;
+}
+
+/** PyTorch's float32 stream on the CPU: the upper 8 bits of each 32-bit word of the Mersenne Twister are dropped. */
+export function cpuUniforms(seed: number | bigint): UniformStream {
+  const next = mersenneTwister(Number(wrapSeed(seed) & 0xffff_ffffn));
+  return { uniform: (count) => Float32Array.from({ length: count }, () => uniform24(next)) };
 }
 
 function uniform24(next: () => number): number {

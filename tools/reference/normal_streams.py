@@ -1,7 +1,7 @@
 """
-Standard normal values as torch draws them: test/fixtures/random/. The CPU stream is torch's own. The CUDA stream needs
-a GPU; `cuda-normals.json` is the recipe of its source, written out in philox.py, at thread counts so small that the
-values take several rounds.
+Standard normal and uniform values as torch draws them: test/fixtures/random/. The CPU streams are torch's own. The CUDA
+stream needs a GPU; `cuda-normals.json` is the recipe of its source, written out in philox.py, at thread counts so small
+that the values take several rounds.
 """
 
 import torch
@@ -15,11 +15,11 @@ seeds = [0, 42, 2**32 + 7, -1, 2**63 + 5, -(2**63)]
 counts = [5, 3, 19, 4, 16, 1, 33]
 
 
-def cpu_streams():
+def cpu_streams(draw):
     streams = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        draws = [torch.randn(count, generator=generator).tolist() for count in counts]
+        draws = [draw(count, generator=generator).tolist() for count in counts]
         streams.append({"seed": str(seed), "draws": draws})
     return streams
 
@@ -35,6 +35,7 @@ def cuda_streams():
     return streams
 
 
-write_json(folder / "cpu-normals.json", cpu_streams(), indent=None)
+write_json(folder / "cpu-normals.json", cpu_streams(torch.randn), indent=None)
+write_json(folder / "cpu-uniforms.json", cpu_streams(torch.rand), indent=None)
 write_json(folder / "cuda-normals.json", cuda_streams(), indent=None)
 write_provenance(folder, ["torch", "numpy"], seeds=[str(seed) for seed in seeds])
