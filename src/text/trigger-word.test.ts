@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { withAccents } from './clip-normalization.ts';
-import { countTriggers, identityPrompt, withoutTrigger } from './trigger-word.ts';
+import { checkTriggers, countTriggers, identityPrompt, withoutTrigger } from './trigger-word.ts';
 
 interface Case {
   prompt: string;
@@ -31,7 +31,23 @@ test('the trigger is found inside words, in lower case alone', () => {
   expect(['imgur img', 'a woman img, img', 'timg', 'a man IMG', ''].map(countTriggers)).toEqual([2, 2, 1, 0, 0]);
 });
 
-test.each(['a man', 'a man img or imgur'])('the prompt "%s" is refused', (prompt) => {
-  expect(() => identityPrompt(prompt, 1, withAccents, 49407)).toThrow(/"img" exactly once/);
-  expect(() => withoutTrigger(prompt, withAccents)).toThrow(/"img" exactly once/);
+test.each([
+  ['a man', /^Cannot find the trigger word 'img' in text prompt!.*prompt/],
+  ['a man img or imgur', /^Cannot use multiple trigger words 'img' in text prompt! prompt has it 2 times/],
+])('the prompt "%s" is refused', (prompt, message) => {
+  const refused = expect.objectContaining({ field: 'prompt', message: expect.stringMatching(message) });
+  expect(() => identityPrompt(prompt, 1, withAccents, 49407)).toThrow(refused);
+  expect(() => withoutTrigger(prompt, withAccents)).toThrow(refused);
+  // The prompt comes first, whatever is in the negative one.
+  expect(() => checkTriggers(prompt, 'img')).toThrow(refused);
+});
+
+test('the negative prompt may not have the trigger', () => {
+  const message = /^Cannot use trigger word 'img' in negative prompt!.*negative_prompt/;
+  for (const negative of ['img', 'a timg', 'img img']) {
+    expect(() => checkTriggers('a man img', negative)).toThrow(
+      expect.objectContaining({ field: 'negative_prompt', message: expect.stringMatching(message) }),
+    );
+  }
+  for (const negative of ['', 'IMG', 'i mg']) checkTriggers('a man img', negative);
 });

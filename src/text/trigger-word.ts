@@ -24,6 +24,42 @@ export function countTriggers(text: string): number {
   return text.split(trigger).length - 1;
 }
 
+/**
+ * The checks of the original, in its order and its words, on what was sent; `predict.py` at the same commit.
+ *
+ * @throws InputError unless the prompt has the trigger word once and the negative prompt does not have it
+ */
+export function checkTriggers(prompt: string, negativePrompt: string): void {
+  requireTrigger(prompt);
+  if (countTriggers(negativePrompt) > 0) {
+    throw new InputError(
+      `Cannot use trigger word '${trigger}' in negative prompt! ${insideWords} Take it out of negative_prompt.`,
+      'negative_prompt',
+    );
+  }
+}
+
+const insideWords = "It also counts inside of another word, as in 'imgur'.";
+
+/** @throws InputError unless the prompt has the trigger word once */
+function requireTrigger(prompt: string): void {
+  const count = countTriggers(prompt);
+  if (count === 0) {
+    throw new InputError(
+      `Cannot find the trigger word '${trigger}' in text prompt! Write it in lower case after the word for the person ` +
+        "in prompt, as in 'a photo of a woman img'.",
+      'prompt',
+    );
+  }
+  if (count > 1) {
+    throw new InputError(
+      `Cannot use multiple trigger words '${trigger}' in text prompt! prompt has it ${count} times; leave one. ` +
+        insideWords,
+      'prompt',
+    );
+  }
+}
+
 /** @throws InputError unless the prompt has the trigger word once */
 export function identityPrompt(
   prompt: string,
@@ -54,9 +90,7 @@ export function withoutTrigger(prompt: string, normalize: Normalization): string
 }
 
 function splitAtTrigger(prompt: string, normalize: Normalization): [before: number[], after: number[]] {
-  if (countTriggers(prompt) !== 1) {
-    throw new InputError(`The prompt needs the trigger word "${trigger}" exactly once: ${prompt}`, 'prompt');
-  }
+  requireTrigger(prompt);
   const [before, after] = prompt.split(trigger) as [string, string];
   return [encodeText(before, normalize), encodeText(after, normalize)];
 }
