@@ -81,7 +81,7 @@ export type PhotomakerStyle = keyof typeof photomakerStyles;
 
 export const photomakerStyleNames = Object.keys(photomakerStyles) as PhotomakerStyle[];
 
-/** Both prompts inside of the style's, after the original's `apply_style`: a blank joins the negative ones, even empty ones. */
+/** Prompts inside of the style's, after the original's `apply_style`; a blank joins the negative ones, empty or not. */
 export function applyStyle(style: PhotomakerStyle, prompt: string, negativePrompt: string) {
   const template = photomakerStyles[style];
   return {
