@@ -18,6 +18,11 @@ def use_diffusers_0_15():
     sys.path.insert(0, str(Path(__file__).resolve().parent / ".venv" / "diffusers-0.15.1"))
 
 
+def use_diffusers_0_25():
+    """As `use_diffusers_0_15`, with diffusers 0.25.0."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent / ".venv" / "diffusers-0.25.0"))
+
+
 def use_transformers_4_36():
     """Puts transformers 4.36.2 before the older release. Call it before the first import of transformers."""
     sys.path.insert(0, str(Path(__file__).resolve().parent / ".venv" / "transformers-4.36.2"))
