@@ -6,7 +6,18 @@ export const embedderFile = 'glintr100.onnx';
 /** InsightFace's face detector (SCRFD) and embedder (ArcFace). */
 export const antelopev2: WeightRepository = {
   repository: 'DIAMONIK7777/antelopev2',
-  files: [detectorFile, embedderFile],
+  files: [
+    {
+      path: detectorFile,
+      bytes: 16_923_827,
+      sha256: '5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91',
+    },
+    {
+      path: embedderFile,
+      bytes: 260_665_334,
+      sha256: '4ab1d6435d639628a6f3e5008dd4f929edf4c4124b1a7169e1048f9fef534cdf',
+    },
+  ],
   licence: 'non-commercial research only',
   commercialUse: false,
 };

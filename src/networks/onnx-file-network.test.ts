@@ -177,6 +177,11 @@ describe('a published file', () => {
     expect((await network.build()).outputs).toEqual([{ name: 'y', type: 'float32', dims: [2, width] }]);
   });
 
+  test('tells its inputs by their order too', async () => {
+    const network = onnxFileNetwork(await write(sum()), { ...shapes, inputs: [[2, width]] });
+    expect((await network.build()).inputs).toEqual([{ name: 'x', type: 'float32', dims: [2, width] }]);
+  });
+
   test('fails when it returns another shape than it was asked for', async () => {
     const failed = run(await write(sum()), { ...shapes, outputs: { y: [3, width] } });
     await expect(failed).rejects.toThrow(/returned "y" as \[2, 300\] and not as float32 \[3, 300\]/);
@@ -190,6 +195,8 @@ describe('a file that is another network is refused, with what it has and what i
     ['another size', { ...shapes, inputs: { x: [2, 301] } }, `${has}. Needed: x float32 \\[2, 301\\]`],
     ['fewer axes', { ...shapes, inputs: { x: [2] } }, `${has}. Needed: x float32 \\[2\\]`],
     ['fewer inputs', { ...shapes, inputs: { x: [2, width], z: [1] } }, has],
+    ['fewer inputs in order', { ...shapes, inputs: [[2, width], [1]] }, `${has}.*\\(2\\)`],
+    ['another size in order', { ...shapes, inputs: [[2, 301]] }, `${has}. Needed: x float32 \\[2, 301\\]`],
     ['another output', { ...shapes, outputs: { z: [2, width] } }, 'Its outputs: y float32 .*Needed: z'],
     ['more outputs', { ...shapes, outputs: [[2, width], [1]] }, 'Its outputs: y .*Needed: y .*\\(2\\)'],
   ])('%s', async (_, wanted, message) => {

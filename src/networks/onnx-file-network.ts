@@ -9,10 +9,12 @@ import { type OnnxFile, type OpenValue, readOnnxFile } from '../weights/onnx-fil
 
 /** All of float32. */
 export interface OnnxFileShapes {
-  inputs: Readonly<Record<string, readonly number[]>>;
-  /** By name; or all of them in the order of the file, where names say nothing: `session.outputs` then tells them. */
-  outputs: Readonly<Record<string, readonly number[]>> | readonly (readonly number[])[];
+  inputs: Shapes;
+  outputs: Shapes;
 }
+
+/** By name; or all of them in the order of the file, where names say nothing: the session then tells them. */
+type Shapes = Readonly<Record<string, readonly number[]>> | readonly (readonly number[])[];
 
 type Named = readonly (readonly [name: string, dims: readonly number[]])[];
 
@@ -32,23 +34,22 @@ export function onnxFileNetwork(path: string, shapes: OnnxFileShapes): Network {
   };
 }
 
-function inputsOf(path: string, { inputs }: OnnxFile, wanted: OnnxFileShapes['inputs']): ValueInfo[] {
-  const named = Object.entries(wanted);
+function inputsOf(path: string, { inputs }: OnnxFile, wanted: Shapes): ValueInfo[] {
+  const named = namedIn(inputs, wanted);
+  const shapes = new Map(named);
   const fits = ({ name, type, dims }: OpenValue): boolean => {
-    const given = Object.hasOwn(wanted, name) ? wanted[name]! : undefined;
+    const given = shapes.get(name);
     if (type !== 'float32' || !given) return false;
     if (dims === undefined) return true;
     return dims.length === given.length && dims.every((dim, axis) => dim === undefined || dim === given[axis]);
   };
   if (named.length !== inputs.length || !inputs.every(fits)) throw unfit(path, 'inputs', inputs, named);
-  return inputs.map(({ name }) => ({ name, type: 'float32', dims: wanted[name]! }));
+  return inputs.map(({ name }) => ({ name, type: 'float32', dims: shapes.get(name)! }));
 }
 
 /** Of the stated shapes, which may be those of the example that the file was made with, only the count of axes counts. */
-function outputsOf(path: string, { outputs }: OnnxFile, wanted: OnnxFileShapes['outputs']): ValueInfo[] {
-  const named: Named = Array.isArray(wanted)
-    ? wanted.map((dims, index) => [outputs[index]?.name ?? `(${index + 1})`, dims])
-    : Object.entries(wanted);
+function outputsOf(path: string, { outputs }: OnnxFile, wanted: Shapes): ValueInfo[] {
+  const named = namedIn(outputs, wanted);
   const fits = ([name, dims]: Named[number]): boolean => {
     const output = outputs.find((candidate) => candidate.name === name);
     return output?.type === 'float32' && (output.dims === undefined || output.dims.length === dims.length);
@@ -56,6 +57,11 @@ function outputsOf(path: string, { outputs }: OnnxFile, wanted: OnnxFileShapes['
   const isAll = !Array.isArray(wanted) || wanted.length === outputs.length;
   if (!isAll || !named.every(fits)) throw unfit(path, 'outputs', outputs, named);
   return named.map(([name, dims]) => ({ name, type: 'float32', dims }));
+}
+
+function namedIn(values: readonly OpenValue[], wanted: Shapes): Named {
+  if (!Array.isArray(wanted)) return Object.entries(wanted);
+  return wanted.map((dims, index) => [values[index]?.name ?? `(${index + 1})`, dims]);
 }
 
 function unfit(path: string, what: 'inputs' | 'outputs', found: readonly OpenValue[], wanted: Named): WeightError {

@@ -8,6 +8,7 @@ import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { miniAnimateDiff } from './mini-animate-diff.ts';
 import { miniAnnotators } from './mini-annotators.ts';
+import { miniFaces } from './mini-faces.ts';
 import type { MiniFile, MiniRepositories } from './mini-file.ts';
 import { miniStableDiffusion } from './mini-stable-diffusion.ts';
 
@@ -15,6 +16,7 @@ const repositories: MiniRepositories = {
   ...miniStableDiffusion,
   ...miniAnimateDiff,
   ...miniAnnotators,
+  ...miniFaces,
 };
 
 /** Goes up when the same recipe would give other bytes, so that nobody goes on with old files. */
