@@ -9,21 +9,14 @@
  * `file`: from the moment at which the model has a file, so with storing its bytes and row, to the event `output`.
  * Use an empty database: its tables stay. Prints one JSON object.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { openSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
-import { cpus, loadavg, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { cpus, loadavg } from 'node:os';
+import { startServer } from './server-process.js';
 
 const predictions = 200;
 const filesEach = 2;
 const heldStreams = 1_000;
 const readers = 200;
-const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 
 const report = { node: process.version, cpu: cpus()[0].model, cores: cpus().length, loadBefore: loadavg()[0] };
 report.pglite = await measure({});
@@ -31,8 +24,8 @@ if (process.env.DATABASE_URL) report.postgresql = await measure({ DATABASE_URL: 
 process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
 
 async function measure(database) {
-  const home = await mkdtemp(join(tmpdir(), 'darkroom-bench-'));
-  const server = await startServer({ ...database, DARKROOM_HOME: home });
+  // The second engine is for the prediction that streams are held for.
+  const server = await startServer({ ...database, DARKROOM_CONCURRENCY: '2' });
   const agent = new Agent({ maxSockets: Number.POSITIVE_INFINITY });
   const call = async (route, body) => {
     const headers = { 'content-type': 'application/json' };
@@ -55,9 +48,7 @@ async function measure(database) {
     return { alone, [`beside${heldStreams}HeldStreams`]: besideHeld, [`to${readers}ReadersAtOnce`]: toMany };
   } finally {
     agent.destroy();
-    server.child.kill('SIGTERM');
-    await once(server.child, 'exit');
-    await rm(home, { recursive: true });
+    await server.stop();
   }
 }
 
@@ -120,27 +111,6 @@ function openStream(agent, url) {
     });
     request.on('error', reject);
   });
-}
-
-/** With its usual settings, also for the log, which goes to a file; one engine for the prediction that streams are held for. */
-async function startServer(environment) {
-  const log = join(environment.DARKROOM_HOME, 'log');
-  const child = spawn(process.execPath, [path('../bin/darkroom.js'), 'serve'], {
-    env: {
-      ...process.env,
-      DATABASE_URL: '',
-      PORT: '0',
-      DARKROOM_CONCURRENCY: '2',
-      DARKROOM_MODELS: path('models'),
-      ...environment,
-    },
-    stdio: ['ignore', 'pipe', openSync(log, 'w')],
-  });
-  for await (const line of createInterface({ input: child.stdout })) {
-    const origin = /listens on (http\S+)/.exec(line)?.[1];
-    if (origin) return { child, origin };
-  }
-  throw new Error(`The server ended before it was ready: ${readFileSync(log, 'utf8')}`);
 }
 
 function percentiles(values) {

@@ -8,19 +8,13 @@
  * The server is the real one, in a process of its own; receiver and load are this process, on the same machine. Use an
  * empty database: its tables stay. Prints one JSON object.
  */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { cpus, loadavg, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { cpus, loadavg } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { Agent, request } from 'undici';
+import { cpuMs, startServer } from './server-process.js';
 
-const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 /** Predictions of one measurement under load. */
 const load = 500;
 const round = (value) => Math.round(value * 100) / 100;
@@ -31,8 +25,7 @@ if (process.env.DATABASE_URL) report.postgresql = await measure({ DATABASE_URL: 
 process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
 
 async function measure(database) {
-  const home = await mkdtemp(join(tmpdir(), 'darkroom-bench-'));
-  const server = await startServer({ ...database, DARKROOM_HOME: home });
+  const server = await startServer(database);
   const receiver = await startReceiver();
   const agent = new Agent({ connections: 16 });
   const create = async (webhook) => {
@@ -54,17 +47,15 @@ async function measure(database) {
     }
     await all(receiver, 200);
     const idleEndToWebhookMs = percentiles(receiver.latencies);
-    const without = await throughput(create, false, server.child.pid);
+    const without = await throughput(create, false, server.pid);
     receiver.latencies.length = 0;
-    const withWebhook = await throughput(create, true, server.child.pid);
+    const withWebhook = await throughput(create, true, server.pid);
     await all(receiver, load);
     return { idleEndToWebhookMs, busyEndToWebhookMs: percentiles(receiver.latencies), without, withWebhook };
   } finally {
     await agent.close();
-    server.child.kill('SIGTERM');
-    await once(server.child, 'exit');
+    await server.stop();
     receiver.close();
-    await rm(home, { recursive: true });
   }
 }
 
@@ -102,25 +93,6 @@ async function all({ latencies }, count) {
     if (performance.now() > end) throw new Error(`Only ${latencies.length} of ${count} webhooks arrived.`);
     await pause(10);
   }
-}
-
-/** Processor time of the server process so far, without engines (USER_HZ, proc(5)). */
-function cpuMs(pid) {
-  const [user, system] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ').slice(11, 13).map(Number);
-  return (user + system) * 10;
-}
-
-async function startServer(environment) {
-  const log = join(environment.DARKROOM_HOME, 'log');
-  const child = spawn(process.execPath, [path('../bin/darkroom.js'), 'serve'], {
-    env: { ...process.env, DATABASE_URL: '', PORT: '0', DARKROOM_MODELS: path('models'), ...environment },
-    stdio: ['ignore', 'pipe', openSync(log, 'w')],
-  });
-  for await (const line of createInterface({ input: child.stdout })) {
-    const origin = /listens on (http\S+)/.exec(line)?.[1];
-    if (origin) return { child, origin };
-  }
-  throw new Error(`The server ended before it was ready: ${readFileSync(log, 'utf8')}`);
 }
 
 function percentiles(values) {

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { compileFunction } from 'node:vm';
 import type * as Cv from '@techstark/opencv-js';
 import { RuntimeFailure } from './errors.ts';
+import { withoutItsListeners } from './foreign-listeners.ts';
 import type { Raster, RasterData } from './raster.ts';
 
 /** OpenCV as it comes, with its memory in our hands. Known to `opencv*.ts` alone. */
@@ -32,16 +33,7 @@ async function load(): Promise<Library> {
     filename: path,
   });
   const module = { exports: {} as Library & { then?: unknown; onRuntimeInitialized: () => void } };
-  const exceptionListeners = process.listeners('uncaughtException');
-  const rejectionListeners = process.listeners('unhandledRejection');
-  evaluate(module, module.exports, require, dirname(path));
-  // It listens for errors of the whole process, to throw them again or to end itself. They are not its business.
-  for (const listener of process.listeners('uncaughtException')) {
-    if (!exceptionListeners.includes(listener)) process.off('uncaughtException', listener);
-  }
-  for (const listener of process.listeners('unhandledRejection')) {
-    if (!rejectionListeners.includes(listener)) process.off('unhandledRejection', listener);
-  }
+  withoutItsListeners(() => evaluate(module, module.exports, require, dirname(path)));
   const library = module.exports;
   // It has a `then` that answers with itself: whoever awaits it, waits for ever.
   delete library.then;
