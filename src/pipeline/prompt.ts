@@ -39,7 +39,7 @@ export async function encodePrompts(
 }
 
 /** The original's words; a very long rest is cut, so that it does not fill the prediction's logs. */
-function truncationNotice(rest: string): string {
+export function truncationNotice(rest: string): string {
   const shown = rest.length > 1000 ? `${rest.slice(0, 1000)} …` : rest;
   return (
     'The following part of your input was truncated because CLIP can only handle sequences up to ' +

@@ -22,13 +22,9 @@ export async function* blackenUnsafe(
   pictures: AsyncIterable<RgbImage>,
   log: (line: string) => void,
 ): AsyncGenerator<RgbImage> {
-  const config = await readClipPixelsConfig(folder);
-  const checker = safetyCheckerNetwork(join(folder, 'safety_checker'), { batch: 1 });
   let isFirst = true;
   for await (const picture of pictures) {
-    const found = await residency.use(checker, (session) => session.run({ clip_input: clipPixels(picture, config) }));
-    const [verdict] = judgeSafety(found as unknown as Cosines);
-    if (!verdict!.nsfw) {
+    if (!(await isUnsafe(residency, folder, picture))) {
       yield picture;
       continue;
     }
@@ -36,4 +32,13 @@ export async function* blackenUnsafe(
     isFirst = false;
     yield { ...picture, data: new Uint8Array(picture.data.length) };
   }
+}
+
+/** What the safety checker says of one picture. The folder is as above. */
+export async function isUnsafe(residency: Residency, folder: string, picture: RgbImage): Promise<boolean> {
+  const pixels = clipPixels(picture, await readClipPixelsConfig(folder));
+  const checker = safetyCheckerNetwork(join(folder, 'safety_checker'), { batch: 1 });
+  const found = await residency.use(checker, (session) => session.run({ clip_input: pixels }));
+  const [verdict] = judgeSafety(found as unknown as Cosines);
+  return verdict!.nsfw;
 }
