@@ -1,20 +1,26 @@
-/** The picture of key points, against the numbers that OpenCV's Python package gives. */
+/** The picture of key points, against InstantID's `draw_kps`. */
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
+import { faceCases } from '../../test/support/face-fixtures.ts';
+import type { FacePoints } from './face.ts';
 import { drawKeyPoints } from './key-points.ts';
 
-const points = [
-  [95.3, 110.7],
-  [160.9, 108.2],
-  [130.4, 150.6],
-  [102.8, 185.1],
-  [155.2, 183.9],
-] as const;
+interface Case {
+  name: string;
+  width: number;
+  height: number;
+  points: FacePoints;
+  /** Pixels that are not black. */
+  drawn: number;
+  /** Of the pixels. */
+  sha256: string;
+}
 
-test('the picture of five points is the published one, to the last bit', async () => {
-  const { width, height, data } = await drawKeyPoints(points, 256, 256);
-  expect([width, height]).toEqual([256, 256]);
-  expect(createHash('sha256').update(data).digest('hex')).toBe(
-    'c552840defcd62c910af8ec62311f483b22bf74d51816a89e25cb18b6ff8e471',
-  );
+test.each(faceCases<Case>('drawings.json'))('$name', async ({ name: _, points, drawn, sha256, ...size }) => {
+  const { width, height, data } = await drawKeyPoints(points, size.width, size.height);
+  expect({ width, height }).toEqual(size);
+  let count = 0;
+  for (let at = 0; at < data.length; at += 3) if (data[at]! + data[at + 1]! + data[at + 2]! > 0) count++;
+  expect(count).toBe(drawn);
+  expect(createHash('sha256').update(data).digest('hex')).toBe(sha256);
 });

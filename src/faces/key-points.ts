@@ -59,7 +59,7 @@ function limbBetween(from: FacePoints[number], to: FacePoints[number]): Limb {
   const middle = (axis: 0 | 1): number => Math.trunc(fround(fround(from[axis] + to[axis]) / 2));
   return {
     center: { x: middle(0), y: middle(1) },
-    length: fround(Math.sqrt(fround(fround(dx * dx) + fround(dy * dy)))),
+    length: Math.sqrt(dx * dx + dy * dy),
     angle: (Math.atan2(dy, dx) * 180) / Math.PI,
   };
 }

@@ -64,24 +64,23 @@ export function readFaces(outputs: readonly Float32Array[], side: number, scale:
 
 /** Without those that lie on a surer one. */
 function withoutOverlaps(faces: readonly Face[]): Face[] {
-  const kept: Face[] = [];
-  for (const face of faces) {
-    if (kept.every((surer) => overlap(surer, face) <= mostOverlap)) kept.push(face);
+  const areas = faces.map(({ box: [x1, y1, x2, y2] }) => Math.fround(extent(x1, x2) * extent(y1, y2)));
+  const kept: number[] = [];
+  for (const [index, { box }] of faces.entries()) {
+    const isOther = (surer: number): boolean =>
+      overlap(faces[surer]!.box, areas[surer]!, box, areas[index]!) <= mostOverlap;
+    if (kept.every(isOther)) kept.push(index);
   }
-  return kept;
+  return kept.map((index) => faces[index]!);
 }
 
 /** The share of what both cover that both of them cover. */
-function overlap({ box: a }: Face, { box: b }: Face): number {
+function overlap(a: Face['box'], areaOfA: number, b: Face['box'], areaOfB: number): number {
   const { fround, max, min } = Math;
   const width = extent(max(a[0], b[0]), min(a[2], b[2]));
   const height = extent(max(a[1], b[1]), min(a[3], b[3]));
   const both = fround(max(0, width) * max(0, height));
-  return fround(both / fround(fround(area(a) + area(b)) - both));
-}
-
-function area([x1, y1, x2, y2]: Face['box']): number {
-  return Math.fround(extent(x1, x2) * extent(y1, y2));
+  return fround(both / fround(fround(areaOfA + areaOfB) - both));
 }
 
 /** With the pixels at both ends. */

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import shlex
 import sys
+import types
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def use_controlnet_aux(release):
     """Makes controlnet_aux importable: "0.0.3" or "0.0.6"; with timm, from which MiDaS takes its vision transformer."""
     environment = Path(__file__).resolve().parent / ".venv"
     sys.path[:0] = [str(environment / f"controlnet_aux-{release}"), str(environment / "timm-0.6.13")]
+
+
+def use_insightface():
+    """Makes insightface 0.7.3 importable, without the parts that draw masks and render heads and want many packages."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent / ".venv" / "insightface-0.7.3"))
+    for name in ("insightface.app.mask_renderer", "insightface.thirdparty"):
+        sys.modules[name] = types.ModuleType(name)
 
 
 def source(project, path):

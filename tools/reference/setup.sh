@@ -24,4 +24,9 @@ for release in 0.0.3 0.0.6; do
   .venv/bin/pip install --quiet --no-deps --target ".venv/controlnet_aux-$release" "controlnet-aux==$release"
 done
 .venv/bin/pip install --quiet --no-deps --target .venv/timm-0.6.13 timm==0.6.13
+# The Python files of insightface alone: building it compiles what renders heads, which nothing here needs.
+environment=.venv/insightface-0.7.3
+.venv/bin/pip install --quiet --no-deps --target "$environment" onnx==1.14.1 onnxruntime==1.16.3 protobuf==3.20.3
+.venv/bin/pip download --quiet --no-deps --no-binary insightface --dest "$environment" insightface==0.7.3
+tar -xzf "$environment/insightface-0.7.3.tar.gz" -C "$environment" --strip-components=1 insightface-0.7.3/insightface
 echo 'Ready: tools/reference/.venv/bin/python tools/reference/networks.py'
