@@ -20,23 +20,6 @@ const shape = { batch: 2, height: 64, width: 96, textLength: 77 };
 /** The published configurations, as far as shapes do not tell it; the rest is the default. */
 const published = { attention_head_dim: 8, norm_num_groups: 32, norm_eps: 1e-5, act_fn: 'silu' };
 
-const publishedSdxl = {
-  attention_head_dim: [5, 10, 20],
-  addition_embed_type: 'text_time',
-  addition_time_embed_dim: 256,
-  cross_attention_dim: 2048,
-};
-
-function sdxl() {
-  const weights = recorded('sdxl-unet');
-  return { config: unetConfig(publishedSdxl, weights), weights };
-}
-
-function sdxlControlnet(name: string) {
-  const weights = recorded(name);
-  return { config: controlnetConfig(publishedSdxl, weights), weights };
-}
-
 function unet(weights = recorded('sd15-unet')) {
   return { config: unetConfig(published, weights), weights };
 }
@@ -69,68 +52,6 @@ describe('every tensor of the published file is used once by the graph of', () =
       { name: 'controlnet_cond.0', type: 'float32', dims: [1, 3, 512, 768] },
       { name: 'conditioning_scale.0', type: 'float32', dims: [1] },
     ]);
-  });
-});
-
-describe('every tensor of the published SDXL file is used once by the graph of', () => {
-  test('the UNet', () => {
-    const net = sdxl();
-    expect(net.config).toMatchObject({
-      contextWidth: 2048,
-      linearProjection: true,
-      added: { pooledWidth: 1280, timeIds: 6, timeWidth: 256 },
-      down: [
-        { channels: 320, heads: 5, depths: [null, null] },
-        { channels: 640, heads: 10, depths: [2, 2] },
-        { channels: 1280, heads: 20, depths: [10, 10] },
-      ],
-      middle: { channels: 1280, heads: 20, depths: [10] },
-      up: [
-        { channels: 1280, heads: 20, depths: [10, 10, 10] },
-        { channels: 640, heads: 10, depths: [2, 2, 2] },
-        { channels: 320, heads: 5, depths: [null, null, null] },
-      ],
-    });
-    const model = unetModel(net, shape);
-    expect(model.inputs.slice(3)).toEqual([
-      { name: 'text_embeds', type: 'float32', dims: [2, 1280] },
-      { name: 'time_ids', type: 'float32', dims: [2, 6] },
-    ]);
-    expect(model.bytes.byteLength).toBeLessThan(1_500_000);
-  });
-
-  // InstantID's IdentityNet has the layout of the others; so have canny, openpose and zoe.
-  test('the ControlNets and the image tokens of InstantID', () => {
-    const model = unetModel(sdxl(), shape, {
-      controlnets: [
-        { ...sdxlControlnet('sdxl-controlnet'), conditionBatch: 1, contextLength: 16 },
-        { ...sdxlControlnet('sdxl-controlnet-small'), conditionBatch: 1 },
-      ],
-      imageTokens: { weights: recorded('sdxl-image-tokens'), length: 16 },
-    });
-    expect(model.inputs.map(({ name, dims }) => `${name} ${dims.join('×')}`).slice(5)).toEqual([
-      'controlnet_encoder_hidden_states.0 2×16×2048',
-      'controlnet_cond.0 1×3×512×768',
-      'conditioning_scale.0 1',
-      'controlnet_cond.1 1×3×512×768',
-      'conditioning_scale.1 1',
-      'image_prompt_embeds 2×16×2048',
-      'ip_adapter_scale 1',
-    ]);
-  });
-
-  test('the small ControlNet, whose middle is an empty transformer', () => {
-    const { config } = sdxlControlnet('sdxl-controlnet-small');
-    expect(config).toMatchObject({ contextWidth: 2048, linearProjection: true, middle: { depths: [0] } });
-    expect(config.down.flatMap(({ depths }) => depths)).toEqual(new Array(6).fill(null));
-  });
-
-  test('another base than the ControlNet was made for is refused', () => {
-    const small = { ...sdxlControlnet('sdxl-controlnet'), conditionBatch: 1, contextLength: 16 };
-    expect(() => unetModel(unet(), shape, { controlnets: [small] })).toThrow(/The ControlNet does not fit the UNet/);
-    const weights = recorded('sd15-controlnet');
-    const other = { config: controlnetConfig(published, weights), weights, conditionBatch: 1, contextLength: 77 };
-    expect(() => unetModel(sdxl(), shape, { controlnets: [other] })).toThrow(/The ControlNet does not fit the UNet/);
   });
 });
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import type { Dtype, TensorRef } from '../../src/weights/safetensors.ts';
+import { sizeOf } from '../../src/math/tensor.ts';
+import { type Dtype, elementSizes, type TensorRef } from '../../src/weights/safetensors.ts';
 import { type NetworkWeights, weightsOf } from '../../src/weights/scope.ts';
 
 export type Header = Record<string, [Dtype, number[]]>;
@@ -11,9 +12,22 @@ export function recordedHeader(name: string): Header {
 
 /** For building graphs, which cannot be run. */
 export function weightsOfHeader(header: Header, source: string): NetworkWeights {
+  return weightsOf(tensorsOfHeader(header, `/${source}`), source);
+}
+
+/** One after another in a file that is not there. */
+export function tensorsOfHeader(header: Header, file: string): Map<string, TensorRef> {
   const tensors = new Map<string, TensorRef>();
+  let offset = 0;
   for (const [name, [dtype, shape]] of Object.entries(header)) {
-    tensors.set(name, { name, file: '/weights', offset: 0, byteLength: 1, dtype, shape });
+    const byteLength = elementSizes[dtype] * sizeOf(shape);
+    tensors.set(name, { name, file, offset, byteLength, dtype, shape });
+    offset += byteLength;
   }
-  return weightsOf(tensors, source);
+  return tensors;
+}
+
+/** Of all its tensors. */
+export function headerBytes(header: Header): number {
+  return Object.values(header).reduce((sum, [dtype, shape]) => sum + elementSizes[dtype] * sizeOf(shape), 0);
 }

@@ -14,7 +14,7 @@ from fixtures import fixtures, write_provenance
 from networks import old_vae_name
 
 folder = fixtures / "headers"
-dtype_names = {torch.float32: "F32", torch.int64: "I64"}
+dtype_names = {torch.float32: "F32", torch.float16: "F16", torch.int64: "I64"}
 
 # Filling a billion values with noise takes a minute; without it their memory is never touched.
 for initializer in ("kaiming_uniform_", "uniform_", "normal_", "zeros_", "ones_", "constant_"):
