@@ -17,6 +17,8 @@ for release in 0.11.1 0.15.1 0.25.0 0.29.2; do
 done
 # The release of PhotoMaker, whose CLIP tokenizer and pooling differ (`fixtures.use_transformers_4_36()`).
 .venv/bin/pip install --quiet --no-deps --target .venv/transformers-4.36.2 transformers==4.36.2 tokenizers==0.15.2
+# Fuses PhotoMaker's LoRA, as in its own container.
+.venv/bin/pip install --quiet --no-deps --target .venv/peft-0.7.1 peft==0.7.1 accelerate==0.26.1 psutil==5.9.8
 # The sampling module alone is used, so what the package wants for training stays away.
 .venv/bin/pip install --quiet --no-deps --target .venv/k-diffusion k-diffusion==0.1.1.post1
 # The annotators of rossjillian/controlnet, and the release with the HED network that may be used commercially.
