@@ -39,7 +39,7 @@ export async function drawKeyPoints(points: FacePoints, width: number, height: n
     );
     cv.fillConvexPolygon(picture, polygon, colors[index]!);
   }
-  for (const [index, value] of picture.data.entries()) picture.data[index] = value * dimmed;
+  for (let index = 0; index < picture.data.length; index++) picture.data[index]! *= dimmed;
   for (const [index, [x, y]] of points.entries()) {
     cv.circle(picture, { x: Math.trunc(x), y: Math.trunc(y) }, dotRadius, colors[index]!);
   }

@@ -1,8 +1,8 @@
 """
 Small networks with the layers of InsightFace's detector and embedder, whose sizes its own code does not let one choose:
 SCRFD after `detection/scrfd` (configs/scrfd/scrfd_10g_bnkps.py, mmdet/models/backbones/resnet.py, necks/pafpn.py,
-dense_heads/scrfd_head.py) and IResNet after `recognition/arcface_torch/backbones/iresnet.py` of deepinsight/insightface at
-7fadd42. Parameters are named as there.
+dense_heads/scrfd_head.py) and IResNet after `recognition/arcface_torch/backbones/iresnet.py` of deepinsight/insightface
+at 7fadd42. Parameters are named as there.
 """
 
 import torch
@@ -85,7 +85,7 @@ class Neck(nn.Module):
         laterals = [lateral(level) for lateral, level in zip(self.lateral_convs, levels)]
         for index in range(len(laterals) - 1, 0, -1):
             size = laterals[index - 1].shape[2:]
-            laterals[index - 1] = laterals[index - 1] + functional.interpolate(laterals[index], size=size, mode="nearest")
+            laterals[index - 1] += functional.interpolate(laterals[index], size=size, mode="nearest")
         outputs = [layer(lateral) for layer, lateral in zip(self.fpn_convs, laterals)]
         for index, layer in enumerate(self.downsample_convs):
             outputs[index + 1] = outputs[index + 1] + layer(outputs[index])
@@ -105,8 +105,9 @@ class Head(nn.Module):
         def each(make):
             return nn.ModuleDict({str((stride, stride)): make() for stride in strides})
 
+        widths = [inputs, *[channels] * count]
         self.cls_stride_convs = each(
-            lambda: nn.ModuleList(ConvModule(channels if index else inputs, channels, 3, norm=True) for index in range(count))
+            lambda: nn.ModuleList(ConvModule(*pair, 3, norm=True) for pair in zip(widths, widths[1:]))
         )
         self.stride_cls = each(lambda: conv(channels, 2, 3, bias=True))
         self.stride_reg = each(lambda: conv(channels, 8, 3, bias=True))
