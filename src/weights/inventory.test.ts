@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { WeightRepository } from '../catalog/model.ts';
 import { repositoryState, wayToGet } from './inventory.ts';
 
 let folder: string;
@@ -32,6 +33,20 @@ test('of a repository that is nowhere everything is missing', async () => {
   expect(wayToGet(state)).toBe(
     'hf download stable-diffusion-v1-5/stable-diffusion-v1-5 unet/config.json unet/diffusion_pytorch_model.safetensors',
   );
+});
+
+test('a file may be listed as one variant and lie there as another', async () => {
+  const listed = {
+    network: 'unet/diffusion_pytorch_model.fp16.safetensors',
+    encoder: 'text_encoder/pytorch_model.bin',
+  };
+  const repository: WeightRepository = { ...base, repository: 'any/variants', files: Object.values(listed) };
+  await put('plain/any/variants/unet/diffusion_pytorch_model.safetensors', 7);
+  await put('plain/any/variants/text_encoder/model.safetensors', 9);
+  const found = (await repositoryState(repository, places())).files.map((file) => file.found?.bytes);
+  expect(found).toEqual([7, 9]);
+  await put('plain/any/variants/text_encoder/pytorch_model.bin', 11);
+  expect((await repositoryState(repository, places())).files[1]!.found?.bytes).toBe(11);
 });
 
 test('the folder that has most of it counts, and variants with their own size', async () => {

@@ -34,16 +34,21 @@ export async function presentFile(path: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** As diffusers and transformers name them. */
+/** As diffusers and transformers name them: the path itself, then what they would take in its place, the best first. */
 function variantsOf(path: string): string[] {
-  if (!path.endsWith('.safetensors')) return [path];
-  const stem = path.slice(0, -'.safetensors'.length);
+  const plain = path
+    .replace(/\.fp16(\.\w+)$/, '$1')
+    .replace(/(^|[/\\])diffusion_pytorch_model\.bin$/, '$1diffusion_pytorch_model.safetensors')
+    .replace(/(^|[/\\])pytorch_model\.bin$/, '$1model.safetensors');
+  if (!plain.endsWith('.safetensors')) return [path];
+  const stem = plain.slice(0, -'.safetensors'.length);
   const pickled = stem.replace(/(^|[/\\])model$/, '$1pytorch_model');
   return [
     path,
-    `${path}.index.json`,
+    plain,
+    `${plain}.index.json`,
     `${stem}.fp16.safetensors`,
-    `${path}.index.fp16.json`,
+    `${plain}.index.fp16.json`,
     `${pickled}.bin`,
     `${pickled}.bin.index.json`,
     `${pickled}.fp16.bin`,
