@@ -43,8 +43,8 @@ test.each([64, 192])('the detector computes what PyTorch exported, at %i', async
   const exported = onnxFileNetwork(path, { inputs: [input.dims], outputs: detectorOutputs(side) });
   const expected = await run(await exported.build(), input);
   for (const [index, values] of (await run(own, input)).entries()) {
-    // Measured: 8e-7.
-    expectClose(values, expected[index]!, { relL2: 3e-6 });
+    // Measured: 0. Another machine may add up in another order.
+    expectClose(values, expected[index]!, { relL2: 2e-6 });
   }
 });
 
@@ -57,7 +57,7 @@ test('the embedder computes what PyTorch exported', async () => {
   const path = facePath(`antelopev2/${embedderFile}`);
   const exported = await onnxFileNetwork(path, { inputs: [input.dims], outputs: [[1, 512]] }).build();
   const [expected] = await run(exported, input);
-  // Measured: 4e-7.
+  // Measured: 0.
   expectClose((await run(own, input))[0]!, expected!, { relL2: 2e-6 });
 });
 
