@@ -73,7 +73,6 @@ async function run(args: string[]): Promise<number> {
   process.stdout.write(`Darkroom listens on ${address}\n`);
 
   log.info({ signal: await asked }, 'ending');
-  predictions.endWaits();
   await withdraw();
   await app.close();
   await retention.close();

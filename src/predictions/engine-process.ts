@@ -10,6 +10,11 @@ export interface EngineProcess {
   send(message: HostMessage): void;
   /** The listener hears every message until the next listener takes its place. */
   onMessage(heard: (message: EngineMessage) => void): void;
+  /**
+   * As `onMessage`, for how it ended; heard at once when it has. For each of many predictions: `ended` would remember
+   * whoever waited for it.
+   */
+  onEnd(heard: (how: string) => void): void;
   /** How it ended, in words, once it has. */
   ended: Promise<string>;
   hasEnded(): boolean;
@@ -38,9 +43,11 @@ export async function startEngineProcess(
   let heard: (message: EngineMessage) => void = () => {};
   child.on('message', (message) => heard(message as EngineMessage));
   captureLines(child, log);
-  let over = false;
+  let over: { how: string } | undefined;
+  let heardEnd: (how: string) => void = () => {};
   const ended = endOf(child).then((how) => {
-    over = true;
+    over = { how };
+    heardEnd(how);
     return how;
   });
 
@@ -52,8 +59,12 @@ export async function startEngineProcess(
     onMessage(listener) {
       heard = listener;
     },
+    onEnd(listener) {
+      heardEnd = listener;
+      if (over) listener(over.how);
+    },
     ended,
-    hasEnded: () => over,
+    hasEnded: () => over !== undefined,
     kill: () => void child.kill('SIGKILL'),
   };
   const ready = new Promise<true>((resolve) => {

@@ -9,33 +9,35 @@ const shutdownMs = 1_000;
 
 /** A place for one engine: whenever its process ends, another is started, after growing pauses if it keeps failing. */
 export interface EngineSlot {
-  /** The engine of this slot once it is ready; `undefined` when the slot closes first. */
+  /** The engine of this slot once it is ready; `undefined` when the slot retires first. */
   engine(): Promise<EngineProcess | undefined>;
   /** Whether the last try to start an engine failed. */
   isFailing(): boolean;
+  /** Starts no more engines and hands none out. The one that is at work stays until `close`. */
+  retire(): void;
   close(): Promise<void>;
 }
 
 export function openEngineSlot(environment: NodeJS.ProcessEnv, log: Logger): EngineSlot {
-  const closing = new AbortController();
+  const retiring = new AbortController();
   let failing = false;
   let current: Promise<EngineProcess | undefined> = start(0);
 
-  /** Goes on until an engine is ready or the slot closes. @param failures in a row before this one */
+  /** Goes on until an engine is ready or the slot retires. @param failures in a row before this one */
   async function start(failures: number): Promise<EngineProcess | undefined> {
     if (failures > 0) await pause(Math.min(firstPauseMs * 2 ** (failures - 1), longestPauseMs));
-    if (closing.signal.aborted) return undefined;
+    if (retiring.signal.aborted) return undefined;
     try {
-      const engine = await startEngineProcess(environment, closing.signal, log);
+      const engine = await startEngineProcess(environment, retiring.signal, log);
       failing = false;
       void engine.ended.then((how) => {
-        if (closing.signal.aborted) return;
+        if (retiring.signal.aborted) return;
         log.warn({ how }, 'an engine process ended; starting another');
         current = start(1);
       });
       return engine;
     } catch (error) {
-      if (closing.signal.aborted) return undefined;
+      if (retiring.signal.aborted) return undefined;
       failing = true;
       log.error({ error: error instanceof Error ? error.message : error, failures: failures + 1 }, 'no engine');
       return start(failures + 1);
@@ -43,20 +45,21 @@ export function openEngineSlot(environment: NodeJS.ProcessEnv, log: Logger): Eng
   }
 
   async function pause(milliseconds: number): Promise<void> {
-    await setTimeout(milliseconds, undefined, { signal: closing.signal }).catch(() => {});
+    await setTimeout(milliseconds, undefined, { signal: retiring.signal }).catch(() => {});
   }
 
   return {
     async engine() {
       for (;;) {
         const engine = await current;
-        if (closing.signal.aborted) return undefined;
+        if (retiring.signal.aborted) return undefined;
         if (engine && !engine.hasEnded()) return engine;
       }
     },
     isFailing: () => failing,
+    retire: () => retiring.abort(),
     async close() {
-      closing.abort();
+      retiring.abort();
       const engine = await current;
       if (!engine) return;
       engine.send({ type: 'shutdown' });

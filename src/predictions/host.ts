@@ -63,10 +63,6 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const runs = new Map<string, Run>();
   const bell = createBell();
   let closing = false;
-  let announceClosing!: (nothing: undefined) => void;
-  const closed = new Promise<undefined>((resolve) => {
-    announceClosing = resolve;
-  });
 
   const slots = Array.from({ length: settings.concurrency }, () =>
     openEngineSlot(options.environment ?? process.env, log),
@@ -86,7 +82,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     database.listen(channels.cancel, (canceledId) => runs.get(canceledId)?.stop('canceled')),
   ];
   const timer = setInterval(bell.ring, lookMs);
-  const loops = slots.map((slot) => work(() => Promise.race([slot.engine(), closed])));
+  const loops = slots.map((slot) => work(slot.engine));
 
   /** One engine's life: take a prediction, run it, take the next. */
   async function work(nextEngine: () => Promise<EngineProcess | undefined>): Promise<void> {
@@ -160,7 +156,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       closing = true;
       clearInterval(timer);
       for (const stop of stopListening) stop();
-      announceClosing(undefined);
+      for (const slot of slots) slot.retire();
       bell.ring();
       const release = setTimeout(() => {
         for (const run of runs.values()) run.stop('released');

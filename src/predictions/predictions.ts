@@ -64,6 +64,8 @@ export interface Predictions {
   cancel(account: string, id: string): Promise<Prediction | undefined>;
   /** The prediction once it has ended, or as it stands after `timeoutMs`. */
   waitForEnd(id: string, timeoutMs: number): Promise<Prediction | undefined>;
+  /** Lets callers that wait go, now and from now on: a server that ends must not be held up by them. */
+  endWaits(): void;
   /** How a prediction stands, for whoever knows its stream key. */
   progress(id: string, streamKey: string): Promise<Progress | undefined>;
   /** As `Followers.follow` (followers.ts). */

@@ -141,7 +141,7 @@ async function predict(
   outputFolder: string,
   heard: (message: EngineMessage) => void,
 ): Promise<Outcome> {
-  const answered = new Promise<Outcome>((resolve) => {
+  return new Promise<Outcome>((resolve) => {
     engine.onMessage((message) => {
       if (message.type === 'ready' || message.id !== id) return;
       if (message.type === 'succeeded') resolve({ type: 'succeeded', predictSeconds: message.predictSeconds });
@@ -149,10 +149,7 @@ async function predict(
       else if (message.type === 'canceled') resolve({ type: 'canceled' });
       else heard(message);
     });
+    engine.onEnd((how) => resolve({ type: 'interrupted', what: `engine process ended unexpectedly (${how})` }));
+    engine.send({ type: 'predict', id, model, input, outputFolder });
   });
-  const died = engine.ended.then(
-    (how): Outcome => ({ type: 'interrupted', what: `engine process ended unexpectedly (${how})` }),
-  );
-  engine.send({ type: 'predict', id, model, input, outputFolder });
-  return Promise.race([answered, died]);
 }

@@ -23,8 +23,6 @@ import { createWaiters } from './waiters.ts';
 export interface PredictionStore extends Predictions {
   /** The queue; for the host. */
   tickets: Tickets;
-  /** Lets callers that wait go, now and from now on: a server that ends must not be held up by them. */
-  endWaits(): void;
   /** The database stays open. */
   close(): Promise<void>;
 }

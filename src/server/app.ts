@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from '../base/log.ts';
 import type { ModelDefinition } from '../catalog/model.ts';
+import type { Predictions } from '../predictions/predictions.ts';
 import { lingerBeforeClose, readJsonBodies } from './body.ts';
 import { createCatalogue } from './catalogue.ts';
 import { bodyTooLarge, methodNotAllowed, notFound, sendProblem, toProblem } from './errors.ts';
@@ -22,7 +23,7 @@ import { uploadRoutes } from './routes/uploads.ts';
 import { webhookRoutes } from './routes/webhooks.ts';
 import type { Server } from './server.ts';
 
-export interface AppOptions extends Omit<Server, 'catalogue' | 'closing'> {
+export interface AppOptions extends Omit<Server, 'catalogue'> {
   models: readonly ModelDefinition[];
 }
 
@@ -61,17 +62,13 @@ export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
       sendProblem(reply, toProblem(error, request.id));
     },
   });
-  let beginClosing = (): void => {};
-  const closing = new Promise<void>((resolve) => {
-    beginClosing = resolve;
-  });
-  app.addHook('preClose', async () => beginClosing());
+  answerWhatIsHeld(app, parts.predictions);
 
   guard(app, parts);
   logRequests(app, log);
   readJsonBodies(app, settings.bodyMaxBytes, settings.uploadMaxBytes);
   const answered = collectMethods(app);
-  const server: Server = { ...parts, catalogue: createCatalogue(models), closing };
+  const server: Server = { ...parts, catalogue: createCatalogue(models) };
   for (const register of routes) register(app, server);
   app.decorate('answered', new Map([...answered].map(([url, known]) => [url, [...known]])));
   refuseOtherMethods(app, answered);
@@ -87,6 +84,22 @@ export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
     return sendProblem(reply, problem);
   });
   return app;
+}
+
+/**
+ * At the end held replies are given. Each connection is closed with its answer: one that stayed open for a next request
+ * would hold up the end for more than a minute.
+ */
+function answerWhatIsHeld(app: FastifyInstance, predictions: Pick<Predictions, 'endWaits'>): void {
+  let isClosing = false;
+  app.addHook('preClose', async () => {
+    isClosing = true;
+    predictions.endWaits();
+  });
+  app.addHook('onResponse', ({ raw }, _reply, done) => {
+    if (isClosing) raw.socket.destroySoon();
+    done();
+  });
 }
 
 /** The caller's own, so that one id follows a request through proxies; only what can be logged as it is. */

@@ -49,8 +49,7 @@ export function predictionCreator(server: Server): CreatePrediction {
       keep(request, entry, checked.input, extras, key === undefined ? undefined : { key, request: digest }),
     );
     const wait = parsePrefer(headers.prefer);
-    const ended = wait && (await hold(prediction, wait.holdMs));
-    const answered = wait ? asStillStarting(ended ?? prediction) : prediction;
+    const answered = wait ? asStillStarting(await hold(prediction, wait.holdMs)) : prediction;
     const answer = predictionJson(answered, originOf(request, server.settings));
     reply.code(201).header('location', answer.urls.get);
     if (wait) reply.header('preference-applied', `wait=${wait.seconds}`);
@@ -92,10 +91,9 @@ export function predictionCreator(server: Server): CreatePrediction {
   }
 
   /** Until the prediction ends, time is up or the server shuts down. A caller who leaves changes nothing. */
-  async function hold(prediction: Prediction, timeoutMs: number): Promise<Prediction | undefined> {
+  async function hold(prediction: Prediction, timeoutMs: number): Promise<Prediction> {
     if (isTerminal(prediction.status)) return prediction;
-    const ended = server.predictions.waitForEnd(prediction.id, timeoutMs);
-    return (await Promise.race([ended, server.closing])) ?? undefined;
+    return (await server.predictions.waitForEnd(prediction.id, timeoutMs)) ?? prediction;
   }
 }
 

@@ -36,8 +36,6 @@ export interface Server {
   log: Logger;
   /** Why predictions cannot be served at present, in words; empty when they can. */
   ready(): Promise<readonly string[]>;
-  /** Resolves when the server begins to shut down: held requests are answered then. */
-  closing: Promise<void>;
 }
 
 /**
