@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { readSettings } from '../base/settings.ts';
 import { weightFiles } from '../weights/inventory.ts';
 import { locateWeights } from '../weights/locate.ts';
+import { presentFile } from '../weights/network-files.ts';
 import { loadModels, slug } from './list.ts';
 
 const models = await loadModels();
@@ -45,7 +45,8 @@ test('the mini set stands in for all of them, with every file', async () => {
   const { folders } = await locateWeights(repositories, settings);
   for (const [index, repository] of repositories.entries()) {
     for (const { path } of weightFiles(repository)) {
-      expect(existsSync(join(folders[index]!, path)), `${repository.repository}: ${path}`).toBe(true);
+      const found = await presentFile(join(folders[index]!, path));
+      expect(found, `${repository.repository}: ${path}`).toBeDefined();
     }
   }
   await rm(home, { recursive: true });

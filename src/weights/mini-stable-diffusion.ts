@@ -3,15 +3,10 @@ import type { ClipTextConfig } from '../networks/clip-config.ts';
 import { clipTextModel } from '../networks/clip-text.ts';
 import { controlnetModel } from '../networks/controlnet.ts';
 import { unetModel } from '../networks/unet.ts';
-import {
-  type ControlnetConfig,
-  mirrored,
-  type UnetConfig,
-  type UnetEncoderConfig,
-  type UnetLevel,
-} from '../networks/unet-config.ts';
+import { type ControlnetConfig, mirrored, type UnetConfig, type UnetLevel } from '../networks/unet-config.ts';
 import type { VaeDecoderConfig } from '../networks/vae-config.ts';
 import { vaeDecoderModel } from '../networks/vae-decoder.ts';
+import { clipTextJson, controlnetJson, unetJson, vaeJson } from './mini-config-json.ts';
 import { type MiniNetwork, type MiniRepositories, networkFolder } from './mini-file.ts';
 import { miniSafetyChecker } from './mini-safety.ts';
 
@@ -90,7 +85,7 @@ export const miniStableDiffusion: MiniRepositories = {
   'runwayml/stable-diffusion-v1-5': [
     ...networkFolder('text_encoder', 'model', clipTextJson(clipText), miniClipText),
     ...networkFolder('unet', 'diffusion_pytorch_model', unetJson(unet), miniUnet),
-    ...networkFolder('vae', 'diffusion_pytorch_model', vaeJson(vaeDecoder), miniVaeDecoder),
+    ...networkFolder('vae', 'diffusion_pytorch_model', vaeJson(vaeDecoder, 0.18215), miniVaeDecoder),
     ...miniSafetyChecker,
   ],
   ...Object.fromEntries(
@@ -100,63 +95,3 @@ export const miniStableDiffusion: MiniRepositories = {
     ]),
   ),
 };
-
-function clipTextJson(config: ClipTextConfig): Record<string, unknown> {
-  return {
-    architectures: ['CLIPTextModel'],
-    hidden_act: config.activation,
-    hidden_size: config.width,
-    intermediate_size: config.mlpWidth,
-    layer_norm_eps: config.epsilon,
-    max_position_embeddings: config.positions,
-    model_type: 'clip_text_model',
-    num_attention_heads: config.heads,
-    num_hidden_layers: config.layers,
-    vocab_size: config.vocabulary,
-  };
-}
-
-function encoderJson(config: UnetEncoderConfig): Record<string, unknown> {
-  return {
-    attention_head_dim: levels.map((level) => level.heads),
-    block_out_channels: levels.map((level) => level.channels),
-    cross_attention_dim: config.contextWidth,
-    down_block_types: levels.map(({ depth }) => (depth ? 'CrossAttnDownBlock2D' : 'DownBlock2D')),
-    in_channels: config.inChannels,
-    layers_per_block: layers,
-    norm_eps: config.norm.epsilon,
-    norm_num_groups: config.norm.groups,
-  };
-}
-
-function unetJson(config: UnetConfig): Record<string, unknown> {
-  return {
-    _class_name: 'UNet2DConditionModel',
-    ...encoderJson(config),
-    out_channels: config.outChannels,
-    up_block_types: levels.map(({ depth }) => (depth ? 'CrossAttnUpBlock2D' : 'UpBlock2D')).toReversed(),
-  };
-}
-
-function controlnetJson(config: ControlnetConfig): Record<string, unknown> {
-  return {
-    _class_name: 'ControlNetModel',
-    ...encoderJson(config),
-    conditioning_embedding_out_channels: config.conditionChannels,
-    controlnet_conditioning_channel_order: config.conditionOrder,
-  };
-}
-
-function vaeJson(config: VaeDecoderConfig): Record<string, unknown> {
-  return {
-    _class_name: 'AutoencoderKL',
-    block_out_channels: config.levels.toReversed(),
-    down_block_types: config.levels.map(() => 'DownEncoderBlock2D'),
-    latent_channels: config.latentChannels,
-    layers_per_block: config.layers - 1,
-    norm_num_groups: config.norm.groups,
-    out_channels: 3,
-    scaling_factor: 0.18215,
-    up_block_types: config.levels.map(() => 'UpDecoderBlock2D'),
-  };
-}

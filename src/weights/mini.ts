@@ -11,9 +11,11 @@ import { miniAnnotators } from './mini-annotators.ts';
 import { miniFaces } from './mini-faces.ts';
 import type { MiniFile, MiniRepositories } from './mini-file.ts';
 import { miniStableDiffusion } from './mini-stable-diffusion.ts';
+import { miniStableDiffusionXl } from './mini-stable-diffusion-xl.ts';
 
 const repositories: MiniRepositories = {
   ...miniStableDiffusion,
+  ...miniStableDiffusionXl,
   ...miniAnimateDiff,
   ...miniAnnotators,
   ...miniFaces,
