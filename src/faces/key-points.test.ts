@@ -24,3 +24,16 @@ test.each(faceCases<Case>('drawings.json'))('$name', async ({ name: _, points, d
   expect(count).toBe(drawn);
   expect(createHash('sha256').update(data).digest('hex')).toBe(sha256);
 });
+
+test('points at the end of what a detector may say are drawn where they can be', async () => {
+  const far = 9_999_999;
+  const points = [
+    [-far, -far],
+    [far, -far],
+    [20, 20],
+    [-far, far],
+    [far, far],
+  ] as const;
+  const { data } = await drawKeyPoints(points, 64, 40);
+  expect([...data.subarray((20 * 64 + 20) * 3, (20 * 64 + 21) * 3)]).toEqual([0, 0, 255]);
+});
