@@ -8,8 +8,11 @@ import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { miniAnimateDiff } from './mini-animate-diff.ts';
 import { miniAnnotators } from './mini-annotators.ts';
+import { miniFaceToMany } from './mini-face-to-many.ts';
 import { miniFaces } from './mini-faces.ts';
 import type { MiniFile, MiniRepositories } from './mini-file.ts';
+import { miniInstantId } from './mini-instant-id.ts';
+import { miniPhotomaker } from './mini-photomaker.ts';
 import { miniStableDiffusion } from './mini-stable-diffusion.ts';
 import { miniStableDiffusionXl } from './mini-stable-diffusion-xl.ts';
 
@@ -18,7 +21,10 @@ const repositories: MiniRepositories = {
   ...miniStableDiffusionXl,
   ...miniAnimateDiff,
   ...miniAnnotators,
+  ...miniPhotomaker,
   ...miniFaces,
+  ...miniInstantId,
+  ...miniFaceToMany,
 };
 
 /** Goes up when the same recipe would give other bytes, so that nobody goes on with old files. */

@@ -1,0 +1,123 @@
+/** The built-in model through the whole product: `darkroom serve` as a process, the unmodified client, a real portrait. */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import Replicate, { type Prediction } from 'replicate';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Program, startProgram } from '../support/program.ts';
+
+const model = 'tencentarc/photomaker:ddfc2b08d209f9fa8c1eca692712918bd449f695dabb4a958da31802a9570fe4';
+const portrait = readFileSync(fileURLToPath(new URL('../fixtures/photos/eileen-collins.jpg', import.meta.url)));
+const jpeg = (bytes: Buffer): string => `data:image/jpeg;base64,${bytes.toString('base64')}`;
+const input_image = jpeg(portrait);
+/** Short: the second step is the first one that sees the photograph. */
+const quick = { input_image, num_steps: 2, style_strength_ratio: 15, seed: 7 };
+
+const home = mkdtempSync(join(tmpdir(), 'darkroom-e2e-'));
+let darkroom: Program;
+let replicate: Replicate;
+
+beforeAll(async () => {
+  darkroom = await startProgram('serve', {
+    PORT: '0',
+    DARKROOM_HOME: home,
+    HF_HOME: home,
+    DARKROOM_LOG_LEVEL: 'warn',
+  });
+  replicate = new Replicate({ baseUrl: `${darkroom.origin}/v1`, auth: 'any' });
+});
+afterAll(async () => {
+  await darkroom?.end();
+  rmSync(home, { recursive: true, force: true });
+});
+
+/** Runs to the end; @returns the prediction and the bytes of its files */
+async function predict(input: object): Promise<{ prediction: Prediction; files: Buffer[] }> {
+  let prediction = await replicate.predictions.create({ version: model, input });
+  while (prediction.status === 'starting' || prediction.status === 'processing') {
+    await setTimeout(50);
+    prediction = await replicate.predictions.get(prediction.id);
+  }
+  const outputs = (prediction.output ?? []) as string[];
+  const files = outputs.map(async (url) => Buffer.from(await (await fetch(url)).arrayBuffer()));
+  return { prediction, files: await Promise.all(files) };
+}
+
+const digest = (file: Buffer | undefined): string => createHash('sha256').update(file!).digest('hex');
+
+test('a portrait alone gives a picture within 30 seconds, everything else at its default', async () => {
+  const { prediction, files } = await predict({ input_image });
+  expect(prediction.error ?? '').toBe('');
+  expect(prediction.logs).toMatch(/^Using seed \d+\.\.\.$/m);
+  expect(prediction.logs).toMatch(/mini set.*untrained/);
+  expect(prediction.logs).toContain('[Debug] Prompt: cinematic photo A photo of a person img . 35mm photograph');
+  expect(prediction.logs).toContain('Start merge step: 4');
+  expect(prediction.logs).toContain('100%|██████████| 20/20');
+  expect(prediction.logs).toContain('Running safety checker...');
+  expect(prediction.output).toEqual([expect.stringMatching(/\/f\/[\w-]{22,}\/image_0\.png$/)]);
+  expect(await sharp(files[0]).metadata()).toMatchObject({ format: 'png', width: 1024, height: 1024, channels: 3 });
+  expect(prediction.metrics?.predict_time).toBeLessThan(30);
+});
+
+test('`replicate.run` uploads the photographs, and the same seed gives the same bytes', async () => {
+  const { files } = await predict(quick);
+  const [output] = (await replicate.run(model, { input: { ...quick, input_image: portrait } })) as string[];
+  expect(digest(Buffer.from(await (await fetch(output!)).arrayBuffer()))).toBe(digest(files[0]));
+});
+
+test('four photographs and two outputs, in a style', async () => {
+  const flipped = jpeg(await sharp(portrait).flop().jpeg().toBuffer());
+  const further = { input_image2: flipped, input_image3: input_image, input_image4: flipped };
+  const { prediction, files } = await predict({ ...quick, ...further, style_name: 'Line art', num_outputs: 2 });
+  expect(prediction.error ?? '').toBe('');
+  expect(prediction.logs?.match(/^Loading image input_image\d?\.\.\.$/gm)).toHaveLength(4);
+  expect(prediction.logs).toContain('[Debug] Neg Prompt: anime, photorealistic, 35mm film');
+  expect((prediction.output as string[]).map((url) => url.slice(-11))).toEqual(['image_0.png', 'image_1.png']);
+  expect(digest(files[0])).not.toBe(digest(files[1]));
+});
+
+test('the picture may be sent as `image`', async () => {
+  const { input_image: image, ...rest } = quick;
+  const [named, other] = [await predict(quick), await predict({ ...rest, image })];
+  expect(digest(other.files[0])).toBe(digest(named.files[0]));
+  expect(Object.keys(other.prediction.input)).toContain('input_image');
+});
+
+test.each([
+  [{ prompt: 'a photo of a woman' }, /^Cannot find the trigger word 'img' in text prompt!/],
+  [{ prompt: 'a woman img and a man img' }, /^Cannot use multiple trigger words 'img' in text prompt!/],
+  [{ negative_prompt: 'a bad img' }, /^Cannot use trigger word 'img' in negative prompt!/],
+  [{ input_image: 'data:image/png;base64,aGVsbG8=' }, /^input_image is not a picture/],
+  [{ input_image4: 'data:text/plain;base64,aGVsbG8=' }, /^input_image4 is not a picture/],
+  [{ input_image2: jpeg(portrait.subarray(0, 9000)) }, /^input_image2 is damaged or incomplete/],
+])('%j ends as failed, with a message that says what to change', async (change, message) => {
+  const { prediction } = await predict({ ...quick, ...change });
+  expect(prediction.status).toBe('failed');
+  expect(prediction.error).toMatch(message);
+  expect(prediction.logs).toContain('Using seed 7...');
+  expect(prediction.output ?? null).toBeNull();
+});
+
+test.each([
+  ['input_image', { input_image: undefined }],
+  ['num_steps', { num_steps: 0 }],
+  ['num_steps', { num_steps: 101 }],
+  ['num_steps', { num_steps: 2.5 }],
+  ['style_strength_ratio', { style_strength_ratio: 14.9 }],
+  ['style_strength_ratio', { style_strength_ratio: 50.1 }],
+  ['num_outputs', { num_outputs: 0 }],
+  ['num_outputs', { num_outputs: 5 }],
+  ['guidance_scale', { guidance_scale: 0.9 }],
+  ['guidance_scale', { guidance_scale: 10.5 }],
+  ['seed', { seed: -1 }],
+  ['seed', { seed: 2_147_483_648 }],
+  ['style_name', { style_name: 'Disney Character' }],
+])('%s is refused at once: %j', async (field, change) => {
+  await expect(replicate.predictions.create({ version: model, input: { ...quick, ...change } })).rejects.toThrow(
+    new RegExp(`422[^]*${field}`),
+  );
+});
