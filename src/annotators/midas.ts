@@ -69,7 +69,7 @@ function downToStep(side: number): number {
 }
 
 /** [H, W, 3] of 0…255 -> [1, 3, H, W] of -1…1 */
-function networkInput({ width, height, data }: RgbImage): Tensor<'float32'> {
+export function networkInput({ width, height, data }: RgbImage): Tensor<'float32'> {
   const size = width * height;
   const pixels = float32([1, 3, height, width]);
   for (let pixel = 0; pixel < size; pixel++) {

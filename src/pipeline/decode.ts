@@ -6,20 +6,26 @@ import type { Residency } from '../runtime/residency.ts';
 import { tensorToPicture } from './picture.ts';
 import { decodeTiled, needsTiles, type Tiling } from './tiled-decode.ts';
 
+export interface DecodeOptions {
+  /** For pictures larger than a tile; without it every picture is decoded as a whole. */
+  tiling?: Tiling;
+  /** How a pixel becomes a byte, see `tensorToPicture`. */
+  toWhole?: (value: number) => number;
+}
+
 /**
  * Decodes latents one picture at a time: the decoder's memory grows with the batch, its speed does not.
  *
  * @param folder of a Stable Diffusion repository
  * @param latents [n, 4, H/8, W/8], scaled as the UNet sees them
  * @param scalingFactor of the autoencoder: 0.18215 for Stable Diffusion 1.5
- * @param tiling for pictures larger than a tile; without it every picture is decoded as a whole
  */
 export async function* decodePictures(
   residency: Residency,
   folder: string,
   latents: Tensor<'float32'>,
   scalingFactor: number,
-  tiling?: Tiling,
+  { tiling, toWhole }: DecodeOptions = {},
 ): AsyncGenerator<RgbImage> {
   const [pictures, channels, height, width] = latents.dims as [number, number, number, number];
   const size = channels * height * width;
@@ -36,6 +42,7 @@ export async function* decodePictures(
     const whole = float32([1, channels, height, width], scaled);
     yield tensorToPicture(
       tiling && needsTiles(whole, tiling) ? await decodeTiled(whole, tiling, decode) : await decode(whole),
+      toWhole,
     );
   }
 }

@@ -13,25 +13,28 @@ export interface WeightedText {
 /** The reference runs out of stack below a thousand. Each level reads the rest of the prompt once more. */
 const deepest = 100;
 
-/** @throws InputError for a weight that is no finite number, and for brackets too deep */
-export function parseWeights(prompt: string): WeightedText[] {
+/**
+ * @param field the input that holds the prompt, for errors
+ * @throws InputError for a weight that is no finite number, and for brackets too deep
+ */
+export function parseWeights(prompt: string, field: string): WeightedText[] {
   const escaped = prompt.replaceAll('\\)', '\0\x01').replaceAll('\\(', '\0\x02');
-  return weightsIn(escaped, 1, 0).map(({ text, weight }) => ({
+  return weightsIn(escaped, 1, 0, field).map(({ text, weight }) => ({
     text: text.replaceAll('\0\x01', ')').replaceAll('\0\x02', '('),
     weight,
   }));
 }
 
-function weightsIn(text: string, weight: number, depth: number): WeightedText[] {
-  if (depth > deepest) throw new InputError(`prompt has brackets more than ${deepest} deep.`, 'prompt');
+function weightsIn(text: string, weight: number, depth: number, field: string): WeightedText[] {
+  if (depth > deepest) throw new InputError(`${field} has brackets more than ${deepest} deep.`, field);
   return bracketed(text).flatMap((part) => {
     if (part.length < 2 || !part.startsWith('(') || !part.endsWith(')')) return [{ text: part, weight }];
     const inner = part.slice(1, -1);
     const colon = inner.lastIndexOf(':');
     const given = colon > 0 ? pythonNumber(inner.slice(colon + 1)) : undefined;
-    if (given === undefined) return weightsIn(inner, weight * 1.1, depth + 1);
-    if (!Number.isFinite(given)) throw new InputError(`prompt has the weight "${inner.slice(colon + 1)}".`, 'prompt');
-    return weightsIn(inner.slice(0, colon), given, depth + 1);
+    if (given === undefined) return weightsIn(inner, weight * 1.1, depth + 1, field);
+    if (!Number.isFinite(given)) throw new InputError(`${field} has the weight "${inner.slice(colon + 1)}".`, field);
+    return weightsIn(inner.slice(0, colon), given, depth + 1, field);
   });
 }
 

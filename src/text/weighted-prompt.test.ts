@@ -19,13 +19,13 @@ interface Case {
 
 describe('gives the windows of ComfyUI for', () => {
   test.each(readJson('weighted-prompts.json') as Case[])('$prompt', ({ prompt, padding, windows }) => {
-    expect(tokenizeWeighted(prompt, padding).windows).toEqual(windows);
+    expect(tokenizeWeighted(prompt, padding, 'prompt').windows).toEqual(windows);
   });
 });
 
 test('weights move states away from the empty prompt, rounded as by ComfyUI', async () => {
   const { states, weighted, empty_ids } = await readTensors(fileURLToPath(fixture('weighted-states.safetensors')));
-  const prompt = tokenizeWeighted(readJson('weighted-states.json').prompt, 0);
+  const prompt = tokenizeWeighted(readJson('weighted-states.json').prompt, 0, 'prompt');
   expect(hasWeights(prompt)).toBe(true);
   expect(emptyWindow(0)).toEqual(Array.from(empty_ids!.data, Number));
   expect(weightStates(states as Tensor<'float32'>, prompt)).toEqual(weighted);
@@ -33,7 +33,7 @@ test('weights move states away from the empty prompt, rounded as by ComfyUI', as
 
 test('without weights the windows are joined as they are', async () => {
   const { states } = await readTensors(fileURLToPath(fixture('weighted-states.safetensors')));
-  const prompt = tokenizeWeighted('word '.repeat(100), 0);
+  const prompt = tokenizeWeighted('word '.repeat(100), 0, 'prompt');
   expect(hasWeights(prompt)).toBe(false);
   const joined = weightStates(states as Tensor<'float32'>, prompt);
   expect(joined.dims).toEqual([1, 154, 5]);
@@ -41,14 +41,14 @@ test('without weights the windows are joined as they are', async () => {
 });
 
 test('names of textual inversions are told', () => {
-  expect(tokenizeWeighted('embedding:EasyNegative, a (embedding:hands:1.2)', 0).passedOver).toEqual([
+  expect(tokenizeWeighted('embedding:EasyNegative, a (embedding:hands:1.2)', 0, 'prompt').passedOver).toEqual([
     'EasyNegative,',
     'hands',
   ]);
 });
 
 test.each(['(a:inf)', '(a:nan)', '(a:1e999)'])('the weight of %s is refused', (prompt) => {
-  expect(() => tokenizeWeighted(prompt, 0)).toThrow(InputError);
+  expect(() => tokenizeWeighted(prompt, 0, 'prompt')).toThrow(InputError);
 });
 
 test.each([
@@ -63,7 +63,7 @@ test.each([
 ])('hostile %s are parsed or refused in good time', (_, prompt) => {
   const start = performance.now();
   try {
-    parseWeights(prompt);
+    parseWeights(prompt, 'prompt');
   } catch (error) {
     expect(error).toBeInstanceOf(InputError);
   }

@@ -31,11 +31,14 @@ type Token = readonly [id: number, weight: number];
 const longWord = 8;
 const embedding = 'embedding:';
 
-/** @throws InputError for weights that cannot be used */
-export function tokenizeWeighted(prompt: string, padding: Padding): WeightedPrompt {
+/**
+ * @param field the input that holds the prompt, for errors
+ * @throws InputError for weights that cannot be used
+ */
+export function tokenizeWeighted(prompt: string, padding: Padding, field: string): WeightedPrompt {
   const passedOver: string[] = [];
   const words: Token[][] = [];
-  for (const { text, weight } of parseWeights(prompt)) {
+  for (const { text, weight } of parseWeights(prompt, field)) {
     for (const part of text.replaceAll('\n', ' ').split(' ')) {
       let word = part;
       if (word.startsWith(embedding)) {

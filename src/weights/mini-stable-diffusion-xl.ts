@@ -94,6 +94,8 @@ function miniText(config: ClipTextConfig): MiniNetwork {
   };
 }
 
+export const miniXlTextEncoders = { first: miniText(textEncoder), second: miniText(textEncoder2) };
+
 const miniVae: MiniNetwork = {
   config: [vaeEncoder, vaeDecoder],
   build: (weights) => {
@@ -123,8 +125,8 @@ const scheduler = {
 
 const base: readonly MiniFile[] = [
   jsonFile('scheduler/scheduler_config.json', scheduler),
-  ...networkFolder('text_encoder', 'model', clipTextJson(textEncoder), miniText(textEncoder)),
-  ...networkFolder('text_encoder_2', 'model', clipTextJson(textEncoder2), miniText(textEncoder2)),
+  ...networkFolder('text_encoder', 'model', clipTextJson(textEncoder), miniXlTextEncoders.first),
+  ...networkFolder('text_encoder_2', 'model', clipTextJson(textEncoder2), miniXlTextEncoders.second),
   ...networkFolder('unet', 'diffusion_pytorch_model', unetJson(unet), miniXlUnet),
   ...networkFolder('vae', 'diffusion_pytorch_model', vaeJson(vaeDecoder, 0.13025), miniVae),
 ];

@@ -1,0 +1,333 @@
+/**
+ * `fofr/face-to-many`: a photograph of a person redrawn in one of six styles. Stable Diffusion XL with the style as a
+ * LoRA, InstantID (arXiv 2401.07519) for the face and a ControlNet for its depth, begun from the photograph itself.
+ *
+ * Behaves as the graph that fofr/cog-face-to-many at f168c5e runs in ComfyUI at ae77590b, with cubiq/ComfyUI_InstantID at
+ * 0fcf494; what differs on purpose is listed in docs/models/face-to-many.md.
+ */
+import { randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import { midasWeights } from '../annotators/midas.ts';
+import { paddedDepth } from '../annotators/midas-padded.ts';
+import { InputError } from '../base/errors.ts';
+import { encodePng, type RgbImage, readImage } from '../base/image.ts';
+import { choice, type InputOf, image, integer, number, text } from '../catalog/fields.ts';
+import { defineModel, type PredictContext, type WeightRepository } from '../catalog/model.ts';
+import { antelopev2, logFaceLicence } from '../faces/antelopev2.ts';
+import { centreFace } from '../faces/centre-face.ts';
+import { embedFace } from '../faces/embed.ts';
+import { findFace } from '../faces/find-face.ts';
+import { drawKeyPoints } from '../faces/key-points.ts';
+import { brownianNoise, brownianTree } from '../math/brownian-tree.ts';
+import { cpuNormals, cpuUniforms, cudaNormals } from '../math/random.ts';
+import { float32, type Tensor } from '../math/tensor.ts';
+import { unetNetwork } from '../networks/unet.ts';
+import { cropToMultiple, fitInto, hintPicture } from '../pipeline/comfy-pictures.ts';
+import { type ComfyPrompt, encodeComfyPrompts } from '../pipeline/comfy-prompt.ts';
+import type { Size } from '../pipeline/control-size.ts';
+import { decodePictures } from '../pipeline/decode.ts';
+import { encodePicture } from '../pipeline/encode.ts';
+import { styleLoras, zoeControlNet } from '../pipeline/face-to-many-files.ts';
+import { faceTokens, tokensPerFace } from '../pipeline/face-tokens.ts';
+import { classifierFreeGuidance } from '../pipeline/guidance.ts';
+import { faceAdapterFile, identityNetFolder, instantId } from '../pipeline/instant-id-files.ts';
+import { type EachLocated, locateEach } from '../pipeline/locate-each.ts';
+import { pictureToTensor } from '../pipeline/picture.ts';
+import { type ConditionFeeds, predictRows } from '../pipeline/predict-rows.ts';
+import { stableDiffusionXlColours, stepWithPreview } from '../pipeline/preview.ts';
+import { albedoBaseXl13 } from '../pipeline/stable-diffusion-xl-files.ts';
+import { promptFeeds, rowOf, timeIds } from '../pipeline/stable-diffusion-xl-prompt.ts';
+import type { Residency } from '../runtime/residency.ts';
+import { comfyKarrasLadder } from '../schedulers/comfy-ladder.ts';
+import { dpmpp2mSde } from '../schedulers/dpmpp-2m-sde.ts';
+import { type FaceToManyStyle, styledPrompts } from '../text/face-to-many-styles.ts';
+import { weightFiles } from '../weights/inventory.ts';
+
+/** The photograph's longer side. */
+const longestSide = 1024;
+/** Of the smaller side of the picture that depth is read off. */
+const depthResolution = 512;
+/** Of Stable Diffusion XL's autoencoder. */
+const vaeScalingFactor = 0.13025;
+/** As many whatever `denoising_strength` is: it says where they begin. */
+const steps = 17;
+/** Below this the original's ladder takes more memory than there is. */
+const leastDenoising = 0.0001;
+/** What nobody's face is made of, in place of the zeros that InstantID has. */
+const strangerNoise = Math.fround(0.35);
+
+const inputs = {
+  image: image({ description: 'An image of a person to be converted', optional: true }),
+  style: choice(Object.keys(styleLoras) as FaceToManyStyle[], {
+    description: 'Style to convert to',
+    default: '3D',
+  }),
+  prompt: text({ description: '', default: 'a person' }),
+  negative_prompt: text({ description: 'Things you do not want in the image', default: '' }),
+  denoising_strength: number({
+    description:
+      'How much of the original image to keep. 1 is the complete destruction of the original image, ' +
+      '0 is the original image',
+    default: 0.65,
+    minimum: 0,
+    maximum: 1,
+  }),
+  prompt_strength: number({
+    description:
+      'Strength of the prompt. This is the CFG scale, higher numbers lead to stronger prompt, lower numbers will keep ' +
+      'more of a likeness to the original.',
+    default: 4.5,
+    minimum: 0,
+    maximum: 20,
+  }),
+  control_depth_strength: number({
+    description: 'Strength of depth controlnet. The bigger this is, the more controlnet affects the output.',
+    default: 0.8,
+    minimum: 0,
+    maximum: 1,
+  }),
+  instant_id_strength: number({
+    description: 'How strong the InstantID will be.',
+    default: 1,
+    minimum: 0,
+    maximum: 1,
+  }),
+  seed: integer({ description: 'Fix the random seed for reproducibility', optional: true, wide: true }),
+  custom_lora_url: text({
+    description:
+      'URL to a Replicate custom LoRA. Must be in the format https://replicate.delivery/pbxt/[id]/trained_model.tar or ' +
+      'https://pbxt.replicate.delivery/[id]/trained_model.tar',
+    optional: true,
+  }),
+  lora_scale: number({ description: 'How strong the LoRA will be', default: 1, minimum: 0, maximum: 1 }),
+};
+
+type Input = InputOf<typeof inputs>;
+
+export default defineModel({
+  owner: 'fofr',
+  name: 'face-to-many',
+  version: 'a07f252abbbd832009640b27f063ea52d87d7a23a185ca165bec23b5adc8deaf',
+  createdAt: '2024-03-08T00:00:00.000Z',
+  description: 'Turn a face into 3D, emoji, pixel art, video game, claymation or toy',
+  inputs,
+  output: 'file-list',
+  weights: [albedoBaseXl13, instantId, antelopev2, midasWeights, zoeControlNet, ...Object.values(styleLoras)],
+
+  async *predict(input, context) {
+    const { log, signal, residency } = context;
+    if (input.image === undefined) throw new InputError('No image provided. Send a photograph as image.', 'image');
+    const redraws = input.denoising_strength > 0;
+    if (redraws && input.denoising_strength < leastDenoising) {
+      throw new InputError(
+        `denoising_strength is ${input.denoising_strength}; use 0, or at least ${leastDenoising}.`,
+        'denoising_strength',
+      );
+    }
+    const seed = seedOf(input.seed, log);
+    const photograph = fitInto(await readImage(input.image), longestSide, 'image');
+    const located = await locateEach(context.locate, neededFor(input));
+    const face = await readFace(photograph, located, context);
+    signal.throwIfAborted();
+
+    const base = located.folderOf(albedoBaseXl13);
+    const latents = await encodePicture(residency, base, cropToMultiple(photograph, 8), vaeScalingFactor);
+    const finished = redraws ? await redraw({ input, seed, photograph, face, latents }, located, context) : latents;
+    const rounding = { toWhole: Math.trunc };
+    for await (const picture of decodePictures(residency, base, finished, vaeScalingFactor, rounding)) {
+      yield { name: 'ComfyUI_00001_.png', contentType: 'image/png', bytes: await encodePng(picture) };
+    }
+  },
+});
+
+/** Of nothing but what the inputs ask for. */
+function neededFor(input: Input): WeightRepository[] {
+  const always = [albedoBaseXl13, antelopev2];
+  if (input.denoising_strength === 0) return always;
+  return [
+    ...always,
+    instantId,
+    ...(input.control_depth_strength > 0 ? [midasWeights, zoeControlNet] : []),
+    ...(input.custom_lora_url === undefined ? [styleLoras[input.style]] : []),
+  ];
+}
+
+interface ReadFace {
+  embedding: Float32Array;
+  /** What IdentityNet follows, as large as the photograph. */
+  keyPoints: RgbImage;
+}
+
+/** @throws InputError when there is none; the original then succeeds with no picture at all */
+async function readFace(photograph: RgbImage, located: EachLocated, context: PredictContext): Promise<ReadFace> {
+  const { log, residency } = context;
+  const { width, height } = photograph;
+  const folder = located.folderOf(antelopev2);
+  if (located.set === 'full') logFaceLicence(log);
+  const found = await findFace(photograph, folder, residency);
+  if (!found && located.set === 'full') {
+    throw new InputError(
+      'No face was found in image. Send a photograph that shows one from the front, with some space around it.',
+      'image',
+    );
+  }
+  if (!found) log('Faces: the mini set finds nobody; a face in the middle of the picture is taken.');
+  // Once for the embedding and once for the key points.
+  const notice = `INFO: InsightFace detection resolution lowered to (${found?.size}, ${found?.size}).`;
+  if (found && found.size < 640) for (let time = 0; time < 2; time++) log(notice);
+  const { points } = found?.face ?? centreFace(width, height);
+  return {
+    embedding: await embedFace(photograph, { points }, folder, residency),
+    keyPoints: await drawKeyPoints(points, width, height),
+  };
+}
+
+interface Task {
+  input: Input;
+  seed: bigint;
+  photograph: RgbImage;
+  face: ReadFace;
+  /** Of the photograph. */
+  latents: Tensor<'float32'>;
+}
+
+/** The latents of the picture that the photograph becomes. */
+async function redraw(task: Task, located: EachLocated, context: PredictContext): Promise<Tensor<'float32'>> {
+  const { input, seed, face, latents } = task;
+  const { log, signal, residency } = context;
+  const base = located.folderOf(albedoBaseXl13);
+  const [, , height, width] = latents.dims as [number, number, number, number];
+  const size = { width: 8 * width, height: 8 * height };
+
+  const { prompts, lora } = styleOf(input, located);
+  const texts = await encodeComfyPrompts(residency, base, prompts, log, { files: [lora], scale: input.lora_scale });
+  signal.throwIfAborted();
+  const adapter = join(located.folderOf(instantId), faceAdapterFile);
+  const faces = await faceTokens(residency, adapter, [face.embedding, strangersEmbedding(face.embedding)]);
+  const controls = await controlsOf(task, size, located, residency);
+  signal.throwIfAborted();
+
+  const unet = unetNetwork(
+    join(base, 'unet'),
+    { batch: 1, height, width, textLength: texts[0]!.states.dims[1]! },
+    {
+      controlnets: controls.map(({ folder }) => ({ folder, conditionBatch: 1, contextLength: tokensPerFace })),
+      imageTokens: { file: adapter, length: tokensPerFace },
+      loras: [lora],
+    },
+  );
+  const shared = {
+    ip_adapter_scale: scalar(input.instant_id_strength),
+    'lora_scale.0': scalar(input.lora_scale),
+    ...Object.fromEntries(
+      controls.flatMap(({ hint, strength }, index) => [
+        [`controlnet_cond.${index}`, pictureToTensor(hint)],
+        [`conditioning_scale.${index}`, scalar(strength)],
+      ]),
+    ),
+  };
+  const [positive, negative] = texts.map((states, row) => {
+    const tokens = rowOf(faces, row);
+    // The ControlNets are told of the face alone: ComfyUI hands what InstantID's node sets to all of a chain.
+    const contexts = controls.map((_, index) => [`controlnet_encoder_hidden_states.${index}`, tokens]);
+    const text = promptFeeds(states, 0, timeIds(size.height, size.width));
+    return { ...shared, ...text, image_prompt_embeds: tokens, ...Object.fromEntries(contexts) };
+  }) as [ConditionFeeds, ConditionFeeds];
+  const strength = input.prompt_strength;
+  const conditions = strength === 1 ? [positive] : strength === 0 ? [negative] : [negative, positive];
+
+  const ladder = comfyKarrasLadder(steps, input.denoising_strength);
+  const count = latents.data.length;
+  const [largest] = ladder.sigmas as [number];
+  const tree = brownianTree({ start: ladder.sigmas.at(-2)!, end: largest, seed, count, normals: cudaNormals });
+  const noise = cpuNormals(seed).normal(count);
+  const sample = await residency.use(unet, (session) =>
+    dpmpp2mSde(ladder, brownianNoise(tree), {
+      latents: latents.data.map((value, index) => value + noise[index]! * ladder.noiseScale),
+      onStep: stepWithPreview(context, stableDiffusionXlColours, { width, height }),
+      signal,
+      async denoise(input, timestep) {
+        const predicted = await predictRows(session, conditions, input, timestep, signal);
+        return conditions.length === 1 ? predicted.data : classifierFreeGuidance(predicted, strength);
+      },
+    }),
+  );
+  return float32(latents.dims, sample);
+}
+
+/** With a LoRA of the caller's the prompts are used as they are. */
+function styleOf(input: Input, located: EachLocated): { prompts: ComfyPrompt[]; lora: string } {
+  const { style, prompt, negative_prompt, custom_lora_url } = input;
+  const styled =
+    custom_lora_url === undefined
+      ? styledPrompts(style, prompt, negative_prompt)
+      : { prompt, negativePrompt: negative_prompt };
+  return {
+    prompts: [
+      { text: styled.prompt, field: 'prompt' },
+      { text: styled.negativePrompt, field: 'negative_prompt' },
+    ],
+    lora: custom_lora_url ?? join(located.folderOf(styleLoras[style]), weightFiles(styleLoras[style])[0]!.path),
+  };
+}
+
+interface Control {
+  folder: string;
+  hint: RgbImage;
+  strength: number;
+}
+
+/** Those that have any strength: what they add is multiplied by it. */
+async function controlsOf(
+  { input, photograph, face }: Task,
+  size: Size,
+  located: EachLocated,
+  residency: Residency,
+): Promise<Control[]> {
+  const controls: Control[] = [];
+  if (input.control_depth_strength > 0) {
+    const depth = await paddedDepth(photograph, depthResolution, located.folderOf(midasWeights), residency);
+    controls.push({
+      folder: located.folderOf(zoeControlNet),
+      hint: hintPicture(depth, size),
+      strength: input.control_depth_strength,
+    });
+  }
+  if (input.instant_id_strength > 0) {
+    controls.push({
+      folder: join(located.folderOf(instantId), identityNetFolder),
+      hint: hintPicture(face.keyPoints, size),
+      strength: input.instant_id_strength,
+    });
+  }
+  return controls;
+}
+
+/** Noise that is the same for the same face: the original guides away from it. */
+function strangersEmbedding(embedding: Float32Array): Float32Array {
+  const sum = Math.trunc(embedding.reduce((total, value) => total + value, 0));
+  const modulus = 1_000_000_007;
+  const noise = cpuUniforms(((sum % modulus) + modulus) % modulus).uniform(embedding.length);
+  return noise.map((value) => value * strangerNoise);
+}
+
+/** As ComfyUI takes it. @throws InputError outside of 64 bits */
+function seedOf(given: number | string | undefined, log: (line: string) => void): bigint {
+  if (given === undefined) {
+    const seed = randomInt(2 ** 32);
+    log(`Random seed set to: ${seed}`);
+    return BigInt(seed);
+  }
+  const seed = BigInt(given);
+  if (seed < 0n || seed >= 2n ** 64n) {
+    throw new InputError(
+      `seed is ${seed}; send a whole number from 0 to 18446744073709551615, or leave it out.`,
+      'seed',
+    );
+  }
+  return seed;
+}
+
+function scalar(value: number): Tensor<'float32'> {
+  return float32([1], Float32Array.of(value));
+}
