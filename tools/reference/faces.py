@@ -249,6 +249,9 @@ def readings():
         (0, at(4, 4, 8, 192, 1), 0.8, moved(3), inside),
         (0, at(12, 4, 8, 192), 0.9, [0, 0, 6 / 8, 9 / 8], inside),
         (0, at(12, 4, 8, 192, 1), 0.7, moved(2), inside),
+        # Too much only with the pixels on the edges.
+        (0, at(4, 12, 8, 192), 0.9, [0, 0, 6 / 8, 9 / 8], inside),
+        (0, at(4, 12, 8, 192, 1), 0.6, moved(2.75), inside),
     ]
     ties = [
         (2, at(1, 1, 32, 192), 0.75, [0.5] * 4, inside),
