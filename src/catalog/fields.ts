@@ -4,6 +4,7 @@
  */
 
 interface Common {
+  /** Empty where the published document has none. */
   description: string;
   /** May be left out although it has no default; `predict` then sees `undefined`. */
   optional?: true;
@@ -36,8 +37,15 @@ export interface ImageField extends Common {
   /** Another name that it may be sent under: some clients call the one picture of every model `image`. */
   alias?: string;
 }
+/**
+ * Weights of the caller's: a URL on the wire, in `predict` the local path of a `.safetensors` file whose layout is
+ * sound and whose tensors are anybody's. Where it may come from is the operator's decision (docs/loras.md).
+ */
+export interface LoraField extends Common {
+  kind: 'lora';
+}
 
-export type Field = TextField | NumberField | ToggleField | ChoiceField | ImageField;
+export type Field = TextField | NumberField | ToggleField | ChoiceField | ImageField | LoraField;
 export type Fields = Record<string, Field>;
 
 type ValueOf<F extends Field> =
@@ -55,6 +63,11 @@ type ValueOf<F extends Field> =
 export type InputOf<F extends Fields> = {
   [Name in keyof F]: F[Name] extends { optional: true } ? ValueOf<F[Name]> | undefined : ValueOf<F[Name]>;
 };
+
+/** Whether what is sent names a file, and `predict` gets a path. */
+export function isFile(field: Field): boolean {
+  return field.kind === 'image' || field.kind === 'lora';
+}
 
 /** A field must be sent when it has no default and is not marked optional. */
 export function isRequired(field: Field): boolean {
@@ -81,4 +94,7 @@ export function choice<
 }
 export function image<const O extends Omit<ImageField, 'kind'>>(options: O): O & { kind: 'image' } {
   return { kind: 'image', ...options };
+}
+export function lora<const O extends Omit<LoraField, 'kind'>>(options: O): O & { kind: 'lora' } {
+  return { kind: 'lora', ...options };
 }

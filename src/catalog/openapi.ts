@@ -61,7 +61,10 @@ export function inputSchema(fields: Fields): InputSchema {
   const names = Object.keys(fields);
   const properties: Record<string, JsonSchema> = {};
   for (const name of names.toSorted()) {
-    properties[name] = { ...propertySchema(name, fields[name]!), 'x-order': names.indexOf(name) };
+    const schema = propertySchema(name, fields[name]!);
+    // The public service leaves out what nobody wrote.
+    if (schema.description === '') delete schema.description;
+    properties[name] = { ...schema, 'x-order': names.indexOf(name) };
   }
   return { type: 'object', properties, required: names.filter((name) => isRequired(fields[name]!)) };
 }
@@ -90,6 +93,8 @@ function propertySchema(name: string, field: Field): JsonSchema {
     }
     case 'image':
       return { type: 'string', format: 'uri', title, description };
+    case 'lora':
+      return { type: 'string', title, description };
   }
 }
 

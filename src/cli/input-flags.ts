@@ -29,6 +29,7 @@ export function parseInputFlags(flags: readonly string[], fields: Fields): Recor
 function parseValue(name: string, value: string, field: Field): unknown {
   switch (field.kind) {
     case 'image':
+    case 'lora':
       return filePath(name, value);
     case 'number':
     case 'integer':

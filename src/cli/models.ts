@@ -72,11 +72,18 @@ function sizeOf({ path, bytes, found }: FileState): string {
   return `  ${sizeText(found.bytes)}${note}`;
 }
 
+const kinds = {
+  text: 'text',
+  number: 'number',
+  integer: 'whole number',
+  toggle: 'true or false',
+  image: 'image file',
+  lora: 'LoRA file or its address',
+} as const;
+
 function typeOf(field: Field): string {
   if (field.kind === 'choice') return `one of ${field.choices.join(', ')}`;
-  return { text: 'text', number: 'number', integer: 'whole number', toggle: 'true or false', image: 'image file' }[
-    field.kind
-  ];
+  return kinds[field.kind];
 }
 
 function limits(field: Field): string | undefined {

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { CanceledError, InputError } from '../base/errors.ts';
 import { createLog } from '../base/log.ts';
 import { readSettings, type Settings } from '../base/settings.ts';
+import { isFile } from '../catalog/fields.ts';
 import { loadModels, slug } from '../catalog/list.ts';
 import type { ModelDefinition } from '../catalog/model.ts';
 import { compileInputCheck } from '../catalog/validate.ts';
@@ -92,7 +93,7 @@ function checkInput(model: ModelDefinition, input: Record<string, unknown>): voi
   throw new UsageError(`The input cannot be used:\n${lines.join('\n')}\nSee: darkroom models ${slug(model)}`);
 
   function isLocal(definition: ModelDefinition, name: string): boolean {
-    return definition.inputs[name]!.kind === 'image' && isPath(input[name]);
+    return isFile(definition.inputs[name]!) && isPath(input[name]);
   }
 }
 
@@ -102,9 +103,9 @@ async function resolve(
   input: Record<string, unknown>,
   { scratch, settings, signal }: { scratch: string; settings: Settings; signal: AbortSignal },
 ): Promise<Record<string, unknown>> {
-  const isFile = (name: string): boolean => model.inputs[name]!.kind === 'image' && isPath(input[name]);
-  const local = Object.fromEntries(Object.entries(input).filter(([name]) => isFile(name)));
-  const rest = Object.fromEntries(Object.entries(input).filter(([name]) => !isFile(name)));
+  const isPathOf = (name: string): boolean => isFile(model.inputs[name]!) && isPath(input[name]);
+  const local = Object.fromEntries(Object.entries(input).filter(([name]) => isPathOf(name)));
+  const rest = Object.fromEntries(Object.entries(input).filter(([name]) => !isPathOf(name)));
   const files = createLocalFileStore(join(settings.home, 'files'));
   return { ...(await resolveInput(model.inputs, rest, { files, settings, folder: scratch, signal })), ...local };
 }

@@ -11,7 +11,7 @@ import { declareScales } from '../onnx/low-rank.ts';
 import type { Network, OnnxModel } from '../onnx/model.ts';
 import { add, argMax, equals, gather, reshape, slice } from '../onnx/ops.ts';
 import { writeModel } from '../onnx/write.ts';
-import { openLoras, withLoras } from '../weights/lora.ts';
+import { type LoraFile, loraPath, openLoras, withLoras } from '../weights/lora.ts';
 import type { LoraTarget } from '../weights/lora-names.ts';
 import { openNetworkFiles } from '../weights/network-files.ts';
 import type { NetworkWeights, Weights } from '../weights/scope.ts';
@@ -33,7 +33,7 @@ export interface ClipTextShape {
 
 /** Of files that may hold layers of several networks. */
 export interface ClipTextLoras {
-  files: readonly string[];
+  files: readonly LoraFile[];
   /** Which of the text encoders of a Stable Diffusion this one is. */
   target: Exclude<LoraTarget, 'unet'>;
 }
@@ -55,7 +55,7 @@ export function clipTextNetwork(
   loras?: ClipTextLoras,
 ): Network {
   const size = `batch ${shape.batch}, ${shape.length} tokens, ${outputs.join(' ')}`;
-  const added = (loras?.files ?? []).map((file) => `, lora of ${file}`);
+  const added = (loras?.files ?? []).map((file) => `, lora of ${loraPath(file)}`);
   return {
     key: `clip-text, ${size}, of ${folder}${added.join('')}`,
     async build() {

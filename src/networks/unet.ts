@@ -10,7 +10,7 @@ import { declareScales } from '../onnx/low-rank.ts';
 import type { Network, OnnxModel } from '../onnx/model.ts';
 import { reshape, silu } from '../onnx/ops.ts';
 import { writeModel } from '../onnx/write.ts';
-import { openLoras, withLoras } from '../weights/lora.ts';
+import { type LoraFile, loraPath, openLoras, withLoras } from '../weights/lora.ts';
 import { openNetworkFiles } from '../weights/network-files.ts';
 import type { NetworkWeights, Weights } from '../weights/scope.ts';
 import { type ControlnetUse, conditionDims, controlnet, openControlnet, withControl } from './controlnet.ts';
@@ -49,7 +49,7 @@ export interface UnetExtraFiles {
   })[];
   imageTokens?: { file: string; length: number };
   /** Files of any layout; the parts for other networks are passed over. */
-  loras?: readonly string[];
+  loras?: readonly LoraFile[];
 }
 
 /**
@@ -72,7 +72,7 @@ export function unetNetwork(folder: string, shape: UnetShape, extras: UnetExtraF
         `controlnet batch ${conditionBatch}${contextLength ? ` with ${contextLength} tokens` : ''} of ${control}`,
     ),
     ...(imageTokens ? [`${imageTokens.length} image tokens of ${imageTokens.file}`] : []),
-    ...loras.map((file) => `lora of ${file}`),
+    ...loras.map((file) => `lora of ${loraPath(file)}`),
   ];
   return {
     key: parts.join(', '),

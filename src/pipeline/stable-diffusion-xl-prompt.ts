@@ -12,6 +12,7 @@ import type { Residency } from '../runtime/residency.ts';
 import { type Normalization, withAccents } from '../text/clip-normalization.ts';
 import { type Padding, tokenizePrompt, windowLength } from '../text/clip-tokenizer.ts';
 import { endToken } from '../text/clip-vocabulary.ts';
+import type { LoraFile } from '../weights/lora.ts';
 import { truncationNotice } from './prompt.ts';
 
 export interface PromptStates {
@@ -31,7 +32,7 @@ export interface XlEncoding {
   /** The layer whose states are taken, without the encoder's final normalisation. */
   states: 'penultimate' | 'last';
   /** Files of any layout; the scale is that of all of them. */
-  loras?: { files: readonly string[]; scale: number };
+  loras?: { files: readonly LoraFile[]; scale: number };
 }
 
 /** What a token sequence that is too short is filled up with. */

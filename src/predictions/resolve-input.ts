@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError, NotFoundError } from '../base/errors.ts';
 import type { Settings } from '../base/settings.ts';
-import type { Field, Fields } from '../catalog/fields.ts';
+import { type Field, type Fields, isFile } from '../catalog/fields.ts';
 import { isDataUrl, parseDataUrl } from '../storage/data-url.ts';
 import { fetchToFile } from '../storage/fetch-url.ts';
 import { parseFileRef } from '../storage/file-ref.ts';
@@ -30,7 +30,8 @@ export async function resolveInput(
   for (const [name, field] of Object.entries(fields)) {
     const value = input[name] ?? defaultOf(field);
     if (value === undefined) continue;
-    resolved[name] = field.kind === 'image' ? await localPath(name, String(value), options) : value;
+    if (field.kind === 'lora' && value === '') continue;
+    resolved[name] = isFile(field) ? await localPath(name, String(value), options) : value;
   }
   return resolved;
 }

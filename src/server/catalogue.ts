@@ -1,3 +1,4 @@
+import { isFile } from '../catalog/fields.ts';
 import { slug } from '../catalog/list.ts';
 import type { ModelDefinition } from '../catalog/model.ts';
 import { type InputSchema, inputSchema, type OpenApiDocument, openApiSchema } from '../catalog/openapi.ts';
@@ -31,7 +32,7 @@ export function createCatalogue(models: readonly ModelDefinition[]): Catalogue {
       openApiSchema: openApiSchema(model),
       inputSchema: inputSchema(model.inputs),
       checkInput: compileInputCheck(model.inputs),
-      fileInputs: Object.keys(model.inputs).filter((name) => model.inputs[name]!.kind === 'image'),
+      fileInputs: Object.keys(model.inputs).filter((name) => isFile(model.inputs[name]!)),
     }),
   );
   const slugs = new Map(entries.map((entry) => [entry.slug, entry]));

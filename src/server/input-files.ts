@@ -3,7 +3,7 @@ import { InputError, NotFoundError } from '../base/errors.ts';
 import { isLoopbackName } from '../base/loopback.ts';
 import type { InvalidField } from '../catalog/validate.ts';
 import { isDataUrl, parseDataUrl } from '../storage/data-url.ts';
-import { type FileRef, formatFileRef } from '../storage/file-ref.ts';
+import { type FileRef, formatFileRef, parseFileRef } from '../storage/file-ref.ts';
 import { parseFileUrl } from '../storage/file-url.ts';
 import type { FileStore, StoredFile } from '../storage/files.ts';
 import { endingOf, isPassive, sniffMediaType, unknownMediaType } from '../storage/media-type.ts';
@@ -53,6 +53,11 @@ export async function storeInputFiles(
     for (const name of fileInputs) {
       const value = result[name];
       if (typeof value !== 'string') continue;
+      // How the database names files, which no caller knows.
+      if (parseFileRef(value)) {
+        faults.push({ type: 'format', field: `input.${name}`, description: "Does not match format 'uri'" });
+        continue;
+      }
       const ref = parseFileUrl(value);
       if (isDataUrl(value)) {
         const bytes = bytesOf(value, name, faults);

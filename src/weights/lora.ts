@@ -11,6 +11,13 @@ import type { TensorRef } from './safetensors.ts';
 import type { LowRank, NetworkWeights, Weights } from './scope.ts';
 import { readWeightFile } from './weight-formats.ts';
 
+/** A file, or the part of it that a base model has layers for (`fit-lora.ts`). */
+export type LoraFile = string | { path: string; passedOver: ReadonlySet<string> };
+
+export function loraPath(file: LoraFile): string {
+  return typeof file === 'string' ? file : file.path;
+}
+
 /** The part of a LoRA that is for one network. */
 export interface Lora {
   /** The file, for messages. */
@@ -23,10 +30,19 @@ export interface Lora {
 export type LoraLayer = Omit<LowRank, 'scale'>;
 
 /** @throws WeightError for a tensor that is not part of a LoRA of a known layout */
-export async function openLoras(files: readonly string[], target: LoraTarget): Promise<Lora[]> {
+export async function openLoras(files: readonly LoraFile[], target: LoraTarget): Promise<Lora[]> {
   return await Promise.all(
-    files.map(async (file) => ({ source: file, layers: await loraLayers(await readWeightFile(file), file, target) })),
+    files.map(async (file) => {
+      const source = loraPath(file);
+      const all = await readWeightFile(source);
+      const tensors = typeof file === 'string' ? all : without(loraTensors(all), file.passedOver);
+      return { source, layers: await loraLayers(tensors, source, target) };
+    }),
   );
+}
+
+function without(tensors: ReadonlyMap<string, TensorRef>, names: ReadonlySet<string>): Map<string, TensorRef> {
+  return new Map([...tensors].filter(([name]) => !names.has(name)));
 }
 
 type Parts = Partial<Record<LoraName['part'], TensorRef>>;
@@ -42,7 +58,7 @@ export async function loraLayers(
 ): Promise<ReadonlyMap<string, LoraLayer>> {
   const found = new Map<string, Parts>();
   const unknown: string[] = [];
-  for (const [name, tensor] of loraPart(tensors)) {
+  for (const [name, tensor] of loraTensors(tensors)) {
     const parsed = parseLoraName(name);
     if (!parsed) {
       unknown.push(name);
@@ -59,7 +75,7 @@ export async function loraLayers(
 }
 
 /** PhotoMaker's file holds its identity encoder beside the LoRA. */
-function loraPart(tensors: ReadonlyMap<string, TensorRef>): ReadonlyMap<string, TensorRef> {
+export function loraTensors(tensors: ReadonlyMap<string, TensorRef>): ReadonlyMap<string, TensorRef> {
   const prefix = 'lora_weights.';
   const own = [...tensors].filter(([name]) => name.startsWith(prefix));
   return own.length === 0 ? tensors : new Map(own.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
@@ -137,7 +153,7 @@ export function withLoras(weights: NetworkWeights, loras: readonly Lora[]): Netw
 }
 
 /** Of the layout of training code: the resnets of a resolution and its downsampler. */
-function entriesPerLevel(weights: NetworkWeights): number {
+export function entriesPerLevel(weights: NetworkWeights): number {
   let resnets = 0;
   while (weights.has(`down_blocks.0.resnets.${resnets}.conv1.weight`)) resnets++;
   return resnets + 1;
@@ -150,10 +166,15 @@ const otherKinds: readonly (readonly [RegExp, string])[] = [
   [/\.diff(_b)?$/, 'This holds whole differences beside the LoRA, which cannot be used here.'],
 ];
 
+/** Says of tensors that are no LoRA what they are. */
+export function otherKindOf(names: readonly string[]): string | undefined {
+  return otherKinds.find(([pattern]) => names.some((name) => pattern.test(name)))?.[1];
+}
+
 function unmatched(source: string, names: readonly string[]): WeightError {
   const shown = names.slice(0, 12).join(', ') + (names.length > 12 ? ` and ${names.length - 12} more` : '');
   const hint =
-    otherKinds.find(([pattern]) => names.some((name) => pattern.test(name)))?.[1] ??
+    otherKindOf(names) ??
     'Check that it is a LoRA and was trained for this base model: SD 1.5 and SDXL do not fit each other.';
   return new WeightError(`The LoRA ${source} has tensors that no layer of the network takes: ${shown}. ${hint}`);
 }
