@@ -1,13 +1,17 @@
 /**
- * Models as a whole at full size, in float32 over random weights: seconds for the structure, a step and the decoding,
- * and the memory of the engine process, as `darkroom predict` runs them.
+ * Models as a whole at full size, in float32 over random weights: seconds for what comes before the steps, a step and
+ * the decoding, and the memory of the engine process, as `darkroom predict` runs them.
  *
- *   npm run build && node bench/whole-models.js controlnet|animate-diff|turns [steps] [--structures a,b] [--torch]
+ *   npm run build && node bench/whole-models.js <model> [steps] [options]
  *
- * `turns` is controlnet, animate-diff, controlnet in one engine; with DARKROOM_MEMORY the log shows what goes for what.
- * The weights are written once to DARKROOM_BENCH_WEIGHTS, some 15 GB (full-size-weights.js); by default below the
- * temporary folder. With `--torch` the reference runs the same steps afterwards (tools/reference/setup.sh). Prints one
- * JSON object, and the log of each prediction before it on standard error.
+ *   controlnet [--structures a,b], animate-diff, instant-id [--nets pose,canny,depth] [--lcm], photomaker, face-to-many;
+ *   turns: controlnet, animate-diff, controlnet in one engine; with DARKROOM_MEMORY the log shows what goes for what
+ *
+ * What instant-id has beside IdentityNet is pose, unless `--nets` says otherwise; `--nets none` is the smallest. The
+ * weights are written once to DARKROOM_BENCH_WEIGHTS, by default below the temporary folder: 16 GB for the models of
+ * Stable Diffusion 1.5, 36 GB for those of SDXL, of which photomaker alone needs 17 and instant-id 27
+ * (full-size-files.js). With `--torch` the reference runs afterwards (tools/reference/setup.sh). Prints one JSON object,
+ * and the log of each prediction before it on standard error.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
@@ -17,19 +21,33 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createLog } from '../dist/base/log.js';
+import { loadModels, slug } from '../dist/catalog/list.js';
 import { startEngineProcess } from '../dist/predictions/engine-process.js';
 import { writeFullSizeWeights } from './full-size-weights.js';
+import { jobsOf } from './whole-model-jobs.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { structures: { type: 'string' }, torch: { type: 'boolean' }, frames: { type: 'string' } },
+  options: {
+    structures: { type: 'string', default: 'canny,depth,hed,hough,normal,pose,scribble,seg' },
+    nets: { type: 'string', default: 'pose' },
+    lcm: { type: 'boolean', default: false },
+    torch: { type: 'boolean', default: false },
+    frames: { type: 'string', default: '16' },
+  },
 });
 const [what = 'controlnet', stepsText = '3'] = positionals;
 const steps = Number(stepsText);
-const structures = (values.structures ?? 'canny,depth,hed,hough,normal,pose,scribble,seg').split(',');
+const { jobs, files } = jobsOf(what, {
+  steps,
+  structures: values.structures.split(','),
+  nets: values.nets.split(',').filter((net) => net !== 'none'),
+  lcm: values.lcm,
+});
+const models = await loadModels();
 
 const weights = process.env.DARKROOM_BENCH_WEIGHTS ?? join(tmpdir(), 'darkroom-full-size');
-await writeFullSizeWeights(weights);
+await writeFullSizeWeights(weights, files);
 const home = await mkdtemp(join(tmpdir(), 'darkroom-bench-'));
 process.once('exit', () => rmSync(home, { recursive: true }));
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
@@ -45,68 +63,33 @@ const [pid] = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 
 const memory = { resident: 0, private: 0 };
 const timer = setInterval(() => sampleMemory(pid, memory), 100);
 
-const photograph = path('../test/fixtures/photos/eileen-collins.jpg');
-const controlnet = (structure) => [
-  'rossjillian/controlnet',
-  {
-    image: photograph,
-    prompt: 'a bronze bust',
-    negative_prompt: 'lowres',
-    structure,
-    steps,
-    num_outputs: 1,
-    image_resolution: 512,
-    scheduler: 'DDIM',
-    scale: 9,
-    seed: 1,
-    eta: 0,
-    low_threshold: 100,
-    high_threshold: 200,
-    return_reference_image: true,
-  },
-];
-const animateDiff = [
-  'lucataco/animate-diff',
-  {
-    prompt: 'cherry blossoms',
-    n_prompt: 'blurry',
-    motion_module: 'mm_sd_v14',
-    path: 'toonyou_beta3.safetensors',
-    steps,
-    guidance_scale: 7.5,
-    seed: 1,
-  },
-];
-const jobs = {
-  controlnet: structures.map(controlnet),
-  'animate-diff': [animateDiff],
-  turns: [controlnet('canny'), animateDiff, controlnet('canny')],
-}[what];
-/** Of the models' own schemas. */
-const usualSteps = { 'rossjillian/controlnet': 20, 'lucataco/animate-diff': 25 };
-
 const runs = [];
-for (const [model, input] of jobs) runs.push(await run(model, input));
+for (const job of jobs) runs.push(await run(job));
 clearInterval(timer);
 engine.kill();
 const machine = { processor: cpus()[0].model, cores: cpus().length, node: process.version, load: loadavg()[0] };
 console.log(JSON.stringify({ ...machine, runs, peakMegabytes: memory, torch: values.torch && torch() }, null, 2));
 
 /** One prediction in the engine; its times are those at which its messages arrive. */
-function run(model, input) {
+function run({ model, input, usualSteps, stopAfter }) {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
-  const before = { ...memory };
-  const at = { steps: [], files: [] };
+  const before = { ...memory, read: bytesRead(pid) };
+  const at = { steps: [], files: [], loaded: {} };
   return new Promise((resolve, reject) => {
     engine.onMessage((message) => {
-      if (message.type === 'log') process.stderr.write(`${seconds().toFixed(1).padStart(7)} s  ${message.text}`);
-      else if (message.type === 'progress') at.steps.push(seconds());
-      else if (message.type === 'output') at.files.push([message.name, seconds()]);
-      else if (message.type === 'succeeded') resolve(summary());
-      else reject(new Error(`${model}: ${message.error ?? message.type}`));
+      if (message.type === 'log') {
+        process.stderr.write(`${seconds().toFixed(1).padStart(7)} s  ${message.text}`);
+        const network = /^Loaded ([^:]+):/.exec(message.text)?.[1];
+        if (network) at.loaded[network] ??= round(seconds());
+      } else if (message.type === 'progress') {
+        at.steps.push(seconds());
+        if (message.current === stopAfter) engine.send({ type: 'cancel', id: model });
+      } else if (message.type === 'output') at.files.push([message.name, seconds()]);
+      else if (message.type === 'succeeded' || (message.type === 'canceled' && stopAfter)) resolve(summary());
+      else if (message.type !== 'preview') reject(new Error(`${model}: ${message.error ?? message.type}`));
     });
-    engine.send({ type: 'predict', id: model, model, input, outputFolder: home });
+    engine.send({ type: 'predict', id: model, model, input: withDefaults(model, input), outputFolder: home });
   });
 
   function summary() {
@@ -122,19 +105,30 @@ function run(model, input) {
       structure: input.structure,
       steps,
       structureSeconds: reference && round(reference[1]),
+      beforeStepsSeconds: round(bar[0]),
+      loadedAtSeconds: at.loaded,
       stepSeconds: round(step),
-      afterLastStepSeconds: round(total - bar.at(-1)),
+      afterLastStepSeconds: stopAfter ? undefined : round(total - bar.at(-1)),
       totalSeconds: round(total),
-      totalOfUsualSteps: round(total + (usualSteps[model] - steps) * step),
+      totalOfUsualSteps: round(total + (usualSteps - steps) * step),
+      gigabytesRead: round((bytesRead(pid) - before.read) / 1e9),
       newPeakMegabytes: memory.private > before.private ? { ...memory } : undefined,
     };
   }
 }
 
+function withDefaults(name, input) {
+  const { inputs } = models.find((model) => slug(model) === name);
+  const defaults = Object.entries(inputs).map(([field, options]) => [field, options.default]);
+  return { ...Object.fromEntries(defaults), ...input };
+}
+
 function torch() {
-  const model = what === 'animate-diff' ? 'animate-diff' : 'controlnet';
   const python = path('../tools/reference/.venv/bin/python');
-  const args = [path('../tools/reference/bench_models.py'), model, weights, String(steps), values.frames ?? '16'];
+  const isXl = ['instant-id', 'photomaker', 'face-to-many'].includes(what);
+  const args = isXl
+    ? [path('../tools/reference/bench_xl_models.py'), what, weights, values.nets]
+    : [path('../tools/reference/bench_models.py'), what, weights, String(steps), values.frames];
   const { status, stdout } = spawnSync(python, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
   if (status !== 0) throw new Error('The reference failed.');
   return JSON.parse(stdout.trim().split('\n').at(-1));
@@ -142,15 +136,24 @@ function torch() {
 
 /** Megabytes; pages mapped from the weight files are resident but not private. */
 function sampleMemory(process, peak) {
-  let status;
-  try {
-    status = readFileSync(`/proc/${process}/status`, 'utf8');
-  } catch {
-    return; // Not Linux, or the process has just ended.
-  }
+  const status = processFile(process, 'status');
   const megabytes = (key) => Math.round(Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) / 1024);
   peak.resident = Math.max(peak.resident, megabytes('VmHWM'));
   peak.private = Math.max(peak.private, megabytes('RssAnon'));
+}
+
+/** From the disk, so not what the system still had in memory. */
+function bytesRead(process) {
+  return Number(/^read_bytes: (\d+)/m.exec(processFile(process, 'io'))?.[1] ?? 0);
+}
+
+/** Empty where the system is not Linux, or the process has just ended. */
+function processFile(process, name) {
+  try {
+    return readFileSync(`/proc/${process}/${name}`, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 function round(value) {

@@ -37,7 +37,7 @@ fixtures.repair_baddbmm()
 for name in [name for name in dir(torch.nn.init) if name.endswith("_") and not name.startswith("_")]:
     setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
 
-base = root / "runwayml" / "stable-diffusion-v1-5"
+base = root / "stable-diffusion-v1-5" / "stable-diffusion-v1-5"
 schedule = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False)
 vae_options = dict(
     block_out_channels=(128, 256, 512, 512),
