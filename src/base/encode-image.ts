@@ -2,10 +2,10 @@ import sharp from 'sharp';
 import { encodePng, type RgbImage } from './image.ts';
 
 /** Formats that pictures can be asked for in, by the words of the models' inputs. */
-export const pictureFormats = ['webp', 'jpg', 'png'] as const;
-export type PictureFormat = (typeof pictureFormats)[number];
+export const imageFormats = ['webp', 'jpg', 'png'] as const;
+export type ImageFormat = (typeof imageFormats)[number];
 
-export interface EncodedPicture {
+export interface EncodedImage {
   bytes: Uint8Array;
   contentType: string;
   /** Of a file's name, as Pillow calls the format. */
@@ -18,11 +18,7 @@ export interface EncodedPicture {
  *
  * @param quality 0 to 100; the encoders begin at 1, which JPEG makes of 0 in the original too
  */
-export async function encodePicture(
-  picture: RgbImage,
-  format: PictureFormat,
-  quality: number,
-): Promise<EncodedPicture> {
+export async function encodeImage(picture: RgbImage, format: ImageFormat, quality: number): Promise<EncodedImage> {
   if (format === 'png') return { bytes: await encodePng(picture), contentType: 'image/png', ending: 'png' };
   const { width, height, channels } = picture;
   const raw = sharp(picture.data, { raw: { width, height, channels }, limitInputPixels: false });

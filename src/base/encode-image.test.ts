@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { encodePicture } from './encode-picture.ts';
+import { encodeImage } from './encode-image.ts';
 import { type RgbImage, readImage } from './image.ts';
 
 const photo = new URL('../../test/fixtures/photos/eileen-collins.jpg', import.meta.url).pathname;
@@ -20,7 +20,7 @@ test('a better quality is nearer to the picture and takes more bytes; 0 is the w
     const sizes: number[] = [];
     const distances: number[] = [];
     for (const quality of [0, 10, 80, 100]) {
-      const { bytes } = await encodePicture(picture, format, quality);
+      const { bytes } = await encodeImage(picture, format, quality);
       sizes.push(bytes.length);
       distances.push(meanDifference((await decode(bytes)).data, picture.data));
     }
@@ -32,7 +32,7 @@ test('a better quality is nearer to the picture and takes more bytes; 0 is the w
 
 test('PNG keeps every pixel, whatever the quality', async () => {
   const picture = await readImage(photo);
-  const [one, other] = [await encodePicture(picture, 'png', 0), await encodePicture(picture, 'png', 100)];
+  const [one, other] = [await encodeImage(picture, 'png', 0), await encodeImage(picture, 'png', 100)];
   expect(one.bytes).toEqual(other.bytes);
   expect(meanDifference((await decode(one.bytes)).data, picture.data)).toBe(0);
 });
@@ -40,7 +40,7 @@ test('PNG keeps every pixel, whatever the quality', async () => {
 test('files are named and declared as what they are, and colours of JPEG have half the resolution', async () => {
   const picture = await readImage(photo);
   const encoded = [];
-  for (const format of ['webp', 'jpg', 'png'] as const) encoded.push(await encodePicture(picture, format, 95));
+  for (const format of ['webp', 'jpg', 'png'] as const) encoded.push(await encodeImage(picture, format, 95));
   expect(encoded.map(({ ending, contentType }) => [ending, contentType])).toEqual([
     ['webp', 'image/webp'],
     ['jpeg', 'image/jpeg'],

@@ -1,0 +1,365 @@
+/**
+ * `zsxkib/instant-id`: a person's face in any picture that Stable Diffusion XL can draw, by InstantID (arXiv 2401.07519).
+ *
+ * Behaves as version 491ddf5 of the original (zsxkib/InstantID at b8dc74a, diffusers 0.25.1, InsightFace 0.7.3,
+ * controlnet_aux 0.0.7); what differs on purpose is listed in docs/models/instant-id.md.
+ */
+import { randomInt } from 'node:crypto';
+import { join } from 'node:path';
+import { cannyStructure, depthStructure, poseStructure } from '../annotators/instant-id-structures.ts';
+import { encodeImage, imageFormats } from '../base/encode-image.ts';
+import { InputError } from '../base/errors.ts';
+import { type RgbImage, readImage } from '../base/image.ts';
+import { bicubic, resize } from '../base/resize.ts';
+import { choice, type InputOf, image, integer, number, text, toggle } from '../catalog/fields.ts';
+import { defineModel, type LocatedWeights, type OutputFile, type PredictContext } from '../catalog/model.ts';
+import { antelopev2, logFaceLicence } from '../faces/antelopev2.ts';
+import { centreFace } from '../faces/centre-face.ts';
+import { widestLowestFace } from '../faces/choose.ts';
+import { detectFaces } from '../faces/detect.ts';
+import { embedFace } from '../faces/embed.ts';
+import type { Face } from '../faces/face.ts';
+import { drawKeyPoints } from '../faces/key-points.ts';
+import { cudaNormals } from '../math/random.ts';
+import { float32, sizeOf, type Tensor } from '../math/tensor.ts';
+import { unetNetwork } from '../networks/unet.ts';
+import { decodePictures } from '../pipeline/decode.ts';
+import { faceTokens, tokensPerFace } from '../pipeline/face-tokens.ts';
+import { classifierFreeGuidance } from '../pipeline/guidance.ts';
+import {
+  cannyControlNet,
+  depthControlNet,
+  faceAdapterFile,
+  identityNetFolder,
+  instantId,
+  lcmLora,
+  lcmLoraFile,
+  poseControlNet,
+} from '../pipeline/instant-id-files.ts';
+import { locateEach } from '../pipeline/locate-each.ts';
+import { resizeToLongestSide } from '../pipeline/longest-side.ts';
+import { pictureToTensor } from '../pipeline/picture.ts';
+import { predictRows } from '../pipeline/predict-rows.ts';
+import { stableDiffusionXlColours, stepWithPreview } from '../pipeline/preview.ts';
+import { isUnsafe } from '../pipeline/safety.ts';
+import { readSchedulerConfig } from '../pipeline/scheduler-file.ts';
+import { type StableDiffusionXlName, safetyChecker, stableDiffusionXl } from '../pipeline/stable-diffusion-xl-files.ts';
+import { encodeXlPrompts, promptFeeds, rowOf, timeIds } from '../pipeline/stable-diffusion-xl-prompt.ts';
+import type { SchedulerConfig } from '../schedulers/config.ts';
+import { type Sampler, samplerFromConfig } from '../schedulers/from-config.ts';
+
+const inputs = {
+  image: image({ description: 'Input face image' }),
+  pose_image: image({ description: '(Optional) reference pose image', optional: true }),
+  prompt: text({ description: 'Input prompt', default: 'a person' }),
+  negative_prompt: text({ description: 'Input Negative Prompt', default: '' }),
+  sdxl_weights: choice(Object.keys(stableDiffusionXl) as StableDiffusionXlName[], {
+    description: 'Pick which base weights you want to use',
+    default: 'stable-diffusion-xl-base-1.0',
+  }),
+  scheduler: choice(
+    [
+      'DEISMultistepScheduler',
+      'HeunDiscreteScheduler',
+      'EulerDiscreteScheduler',
+      'DPMSolverMultistepScheduler',
+      'DPMSolverMultistepScheduler-Karras',
+      'DPMSolverMultistepScheduler-Karras-SDE',
+    ],
+    { description: 'Scheduler', default: 'EulerDiscreteScheduler' },
+  ),
+  num_inference_steps: integer({
+    description: 'Number of denoising steps',
+    default: 30,
+    minimum: 1,
+    maximum: 500,
+  }),
+  guidance_scale: number({
+    description: 'Scale for classifier-free guidance',
+    default: 7.5,
+    minimum: 1,
+    maximum: 50,
+  }),
+  ip_adapter_scale: number({
+    description: 'Scale for image adapter strength (for detail)',
+    default: 0.8,
+    minimum: 0,
+    maximum: 1.5,
+  }),
+  controlnet_conditioning_scale: number({
+    description: 'Scale for IdentityNet strength (for fidelity)',
+    default: 0.8,
+    minimum: 0,
+    maximum: 1.5,
+  }),
+  enable_pose_controlnet: toggle({
+    description: 'Enable Openpose ControlNet, overrides strength if set to false',
+    default: true,
+  }),
+  pose_strength: number({
+    description: 'Openpose ControlNet strength, effective only if `enable_pose_controlnet` is true',
+    default: 0.4,
+    minimum: 0,
+    maximum: 1,
+  }),
+  enable_canny_controlnet: toggle({
+    description: 'Enable Canny ControlNet, overrides strength if set to false',
+    default: false,
+  }),
+  canny_strength: number({
+    description: 'Canny ControlNet strength, effective only if `enable_canny_controlnet` is true',
+    default: 0.3,
+    minimum: 0,
+    maximum: 1,
+  }),
+  enable_depth_controlnet: toggle({
+    description: 'Enable Depth ControlNet, overrides strength if set to false',
+    default: false,
+  }),
+  depth_strength: number({
+    description: 'Depth ControlNet strength, effective only if `enable_depth_controlnet` is true',
+    default: 0.5,
+    minimum: 0,
+    maximum: 1,
+  }),
+  enable_lcm: toggle({
+    description:
+      'Enable Fast Inference with LCM (Latent Consistency Models) - speeds up inference steps, trade-off is the ' +
+      'quality of the generated image. Performs better with close-up portrait face images',
+    default: false,
+  }),
+  lcm_num_inference_steps: integer({
+    description: 'Only used when `enable_lcm` is set to True, Number of denoising steps when using LCM',
+    default: 5,
+    minimum: 1,
+    maximum: 10,
+  }),
+  lcm_guidance_scale: number({
+    description: 'Only used when `enable_lcm` is set to True, Scale for classifier-free guidance when using LCM',
+    default: 1.5,
+    minimum: 1,
+    maximum: 20,
+  }),
+  enhance_nonface_region: toggle({ description: 'Enhance non-face region', default: true }),
+  output_format: choice(imageFormats, { description: 'Format of the output images', default: 'webp' }),
+  output_quality: integer({
+    description: 'Quality of the output images, from 0 to 100. 100 is best quality, 0 is lowest quality.',
+    default: 80,
+    minimum: 0,
+    maximum: 100,
+  }),
+  seed: integer({
+    description: 'Random seed. Leave blank to randomize the seed',
+    optional: true,
+    wide: true,
+  }),
+  num_outputs: integer({
+    description: 'Number of images to output',
+    default: 1,
+    minimum: 1,
+    maximum: 8,
+  }),
+  disable_safety_checker: toggle({ description: 'Disable safety checker for generated images', default: false }),
+};
+
+/** In the order in which the original adds them up. */
+const structures = {
+  pose: { controlNet: poseControlNet, annotator: poseStructure },
+  canny: { controlNet: cannyControlNet, annotator: cannyStructure },
+  depth: { controlNet: depthControlNet, annotator: depthStructure },
+};
+
+/** Pixels of the longest side, of the photograph and of the picture that lends its pose. */
+const photographSide = 1280;
+const poseSide = 1024;
+/** Of the square that pictures are fitted into to look for faces. */
+const detectorSide = 640;
+/** Of SDXL's autoencoder. */
+const vaeScalingFactor = 0.13025;
+
+export default defineModel({
+  owner: 'zsxkib',
+  name: 'instant-id',
+  version: '491ddf5be6b827f8931f088ef10c6d015f6d99685e6454e6f04c8ac298979686',
+  createdAt: '2024-04-26T15:51:19.000Z',
+  description: 'Make realistic images of real people instantly',
+  inputs,
+  output: 'file-list',
+  weights: [
+    ...Object.values(stableDiffusionXl),
+    instantId,
+    antelopev2,
+    lcmLora,
+    safetyChecker,
+    ...Object.values(structures).flatMap(({ controlNet, annotator }) => [controlNet, ...annotator.weights]),
+  ],
+
+  async *predict(input, context) {
+    const { log, signal, residency } = context;
+    const seed = input.seed === undefined ? randomInt(65_536) : BigInt(input.seed);
+    const normals = cudaNormals(seed);
+    log(`Using seed: ${seed}`);
+
+    const photograph = resizeToLongestSide(await readImage(input.image), photographSide, 'image');
+    const posed =
+      input.pose_image === undefined
+        ? undefined
+        : resizeToLongestSide(await readImage(input.pose_image, 'pose_image'), poseSide, 'pose_image');
+    const controls = chosenControls(input);
+    const base = stableDiffusionXl[input.sdxl_weights];
+    const { set, folderOf } = await locateEach(context.locate, [
+      base,
+      instantId,
+      antelopev2,
+      ...controls.flatMap(({ controlNet, annotator }) => [controlNet, ...annotator.weights]),
+      ...(input.enable_lcm ? [lcmLora] : []),
+      ...(input.disable_safety_checker ? [] : [safetyChecker]),
+    ]);
+    // Steps and settings that do not go together are refused before any work.
+    const schedule = await readSchedulerConfig(folderOf(base));
+    const steps = input.enable_lcm ? input.lcm_num_inference_steps : input.num_inference_steps;
+    const sampler = chooseSampler(input.enable_lcm ? 'LCMScheduler' : input.scheduler, schedule, steps);
+
+    if (set === 'full') logFaceLicence(log);
+    const faces = await findFaces(photograph, 'image', folderOf(antelopev2), set, context);
+    const identity = await embedFace(photograph, widestLowestFace(faces), folderOf(antelopev2), residency);
+    // The original takes the last face of the pose, which is the one that its detector is least sure of.
+    const face = posed
+      ? (await findFaces(posed, 'pose_image', folderOf(antelopev2), set, context)).at(-1)!
+      : widestLowestFace(faces);
+    signal.throwIfAborted();
+
+    const followed = posed ?? photograph;
+    const { width, height } = followed;
+    const hints = [pictureToTensor(await drawKeyPoints(face.points, width, height))];
+    for (const { annotator } of controls) {
+      const structure = await annotator.annotate(followed, { folders: annotator.weights.map(folderOf), residency });
+      hints.push(pictureToTensor(resize(structure, width, height, bicubic)));
+      signal.throwIfAborted();
+    }
+
+    log('Start inference...');
+    log(`[Debug] Prompt: ${input.prompt}, `);
+    log(`[Debug] Neg Prompt: ${input.negative_prompt}`);
+    const guidance = input.enable_lcm ? input.lcm_guidance_scale : input.guidance_scale;
+    const guided = guidance > 1;
+    const prompts = guided ? [input.negative_prompt, input.prompt] : [input.prompt];
+    const text = await encodeXlPrompts(residency, folderOf(base), prompts, log);
+    const adapter = join(folderOf(instantId), faceAdapterFile);
+    const nobody = new Float32Array(identity.length);
+    const tokens = await faceTokens(residency, adapter, guided ? [nobody, identity] : [identity]);
+    const strengths = [input.controlnet_conditioning_scale, ...controls.map(({ strength }) => strength)];
+    /** Of each condition that the rows are drawn after, everything but latents and timestep. */
+    const conditions = prompts.map((_, half) => ({
+      ...promptFeeds(text, half, timeIds(height, width)),
+      image_prompt_embeds: rowOf(tokens, half),
+      ip_adapter_scale: scalar(input.ip_adapter_scale),
+      ...(input.enable_lcm ? { 'lora_scale.0': scalar(1) } : {}),
+      // Every ControlNet sees the face where others see the text.
+      ...numbered('controlnet_encoder_hidden_states', hints, () => rowOf(tokens, half)),
+      ...numbered('controlnet_cond', hints, (hint) => hint),
+      ...numbered('conditioning_scale', strengths, scalar),
+    }));
+
+    const latentSize = { width: width / 8, height: height / 8 };
+    const shape = [input.num_outputs, 4, latentSize.height, latentSize.width] as const;
+    const nets = [
+      join(folderOf(instantId), identityNetFolder),
+      ...controls.map((control) => folderOf(control.controlNet)),
+    ];
+    const unet = unetNetwork(
+      join(folderOf(base), 'unet'),
+      { batch: 1, ...latentSize, textLength: text.states.dims[1]! },
+      {
+        controlnets: nets.map((folder) => ({ folder, conditionBatch: 1, contextLength: tokensPerFace })),
+        imageTokens: { file: adapter, length: tokensPerFace },
+        loras: input.enable_lcm ? [join(folderOf(lcmLora), lcmLoraFile)] : [],
+      },
+    );
+    const latents = await residency.use(unet, (session) =>
+      sampler.sample({
+        latents: normals.normal(sizeOf(shape)).map((value) => value * sampler.initialNoise),
+        drawNoise: (count) => normals.normal(count),
+        onStep: stepWithPreview(context, stableDiffusionXlColours, latentSize),
+        signal,
+        async denoise(latents, timestep) {
+          const noise = await predictRows(session, conditions, latents, timestep, signal);
+          return guided ? classifierFreeGuidance(noise, guidance) : noise.data;
+        },
+      }),
+    );
+
+    const files: OutputFile[] = [];
+    for await (const picture of decodePictures(residency, folderOf(base), float32(shape, latents), vaeScalingFactor)) {
+      signal.throwIfAborted();
+      if (!input.disable_safety_checker) {
+        const unsafe = await isUnsafe(residency, folderOf(safetyChecker), picture);
+        log(`NSFW content detected: ${unsafe ? 'True' : 'False'}`);
+        if (unsafe) throw new InputError('NSFW content detected. Try running it again, or try a different prompt.');
+      }
+      const { ending, ...encoded } = await encodeImage(picture, input.output_format, input.output_quality);
+      const name = `out_${files.length}.${ending}`;
+      log(`[~] Saving to ${name}...`);
+      log(`[~] Output format: ${ending.toUpperCase()}`);
+      if (ending !== 'png') log(`[~] Output quality: ${input.output_quality}`);
+      files.push({ name, ...encoded });
+    }
+    // Not one by one: a picture that is not safe fails the prediction, and then there are none.
+    yield* files;
+  },
+});
+
+/** Those that are switched on and add something, in the original's order. */
+function chosenControls(input: InputOf<typeof inputs>) {
+  const asked = [
+    { ...structures.pose, enabled: input.enable_pose_controlnet, strength: input.pose_strength },
+    { ...structures.canny, enabled: input.enable_canny_controlnet, strength: input.canny_strength },
+    { ...structures.depth, enabled: input.enable_depth_controlnet, strength: input.depth_strength },
+  ];
+  return asked.filter(({ enabled, strength }) => enabled && strength > 0);
+}
+
+/** `Class`, `Class-Karras` or `Class-Karras-SDE`, of the base's own schedule. */
+function chooseSampler(name: string, schedule: SchedulerConfig, steps: number): Sampler {
+  const [schedulerClass, karras, stochastic] = name.split('-') as [string, string?, string?];
+  return samplerFromConfig(
+    schedulerClass,
+    {
+      ...schedule,
+      ...(karras ? { use_karras_sigmas: true } : {}),
+      ...(stochastic ? { algorithm_type: 'sde-dpmsolver++' } : {}),
+      // What diffusers 0.25.1 did whatever the base says.
+      final_sigmas_type: schedulerClass === 'DPMSolverMultistepScheduler' ? 'sigma_min' : 'zero',
+    },
+    { steps },
+  );
+}
+
+/**
+ * The surest first. @throws InputError when there are none, except with the mini set, whose detector has learned nothing
+ */
+async function findFaces(
+  picture: RgbImage,
+  field: 'image' | 'pose_image',
+  folder: string,
+  set: LocatedWeights['set'],
+  { log, residency }: PredictContext,
+): Promise<Face[]> {
+  const faces = await detectFaces(picture, detectorSide, folder, residency);
+  if (faces.length > 0) return faces;
+  if (set === 'full') {
+    const use = `Please use a different \`${field}\` as input.`;
+    throw new InputError(`Face detector could not find a face in the \`${field}\`. ${use}`, field);
+  }
+  log(`Face detector: the mini set's finds nobody; a face in the middle of the ${field} is taken for granted.`);
+  return [centreFace(picture.width, picture.height)];
+}
+
+/** Inputs of the graph that there are several of: `name.0`, `name.1`, … */
+function numbered<Item>(name: string, items: readonly Item[], feed: (item: Item) => Tensor<'float32'>) {
+  return Object.fromEntries(items.map((item, index) => [`${name}.${index}`, feed(item)]));
+}
+
+function scalar(value: number): Tensor<'float32'> {
+  return float32([1], Float32Array.of(value));
+}
