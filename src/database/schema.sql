@@ -24,10 +24,11 @@ create table deliveries (
   next_attempt_at timestamp(3) with time zone default clock_timestamp(),
   give_up_at timestamp(3) with time zone,
   delivered_at timestamp(3) with time zone,
+  account text not null,
   constraint deliveries_pkey PRIMARY KEY (id),
   constraint deliveries_prediction_id_fkey FOREIGN KEY (prediction_id) REFERENCES predictions(id) ON DELETE CASCADE
 );
-CREATE INDEX deliveries_due ON public.deliveries USING btree (host, next_attempt_at) WHERE (next_attempt_at IS NOT NULL);
+CREATE INDEX deliveries_due ON public.deliveries USING btree (account, host, next_attempt_at) WHERE (next_attempt_at IS NOT NULL);
 CREATE INDEX deliveries_of_prediction ON public.deliveries USING btree (prediction_id);
 
 create table delivery_attempts (

@@ -144,6 +144,7 @@ export interface HeldPredictionsTable {
 export interface DeliveriesTable {
   id: string;
   prediction_id: string;
+  account: string;
   host: string;
   /** Null once retention has removed it. */
   body: string | null;

@@ -13,14 +13,14 @@ export function webhookBody(prediction: Prediction): string {
 
 /** Puts the end into the outbox, once it has come. */
 export async function writeEndToWebhook(transaction: Queries, prediction: Prediction): Promise<void> {
-  const { id, webhook, webhookEventsFilter: filter, output, logs } = prediction;
+  const { webhook, webhookEventsFilter: filter, output, logs } = prediction;
   if (!webhook) return;
   // The last of the output and of the logs comes with the end: whoever asked for these alone still gets it.
   const wanted =
     isWanted('completed', filter) ||
     (isWanted('output', filter) && output !== null) ||
     (isWanted('logs', filter) && logs !== '');
-  if (wanted) await addDelivery(transaction, id, webhook, webhookBody(prediction));
+  if (wanted) await addDelivery(transaction, prediction, webhook, webhookBody(prediction));
 }
 
 /**

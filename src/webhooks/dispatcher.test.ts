@@ -9,10 +9,10 @@ import { createLog } from '../base/log.ts';
 import { openDatabase } from '../database/connect.ts';
 import type { Database } from '../database/database.ts';
 import { createDeliveries } from './deliveries.ts';
-import { startDispatcher } from './dispatcher.ts';
+import { mostAtOnce, startDispatcher } from './dispatcher.ts';
 import { addDelivery, deliveriesWaiting, removeBodies } from './outbox.ts';
 import { createPost, type Message } from './post.ts';
-import { mostPerHost, usualTiming } from './timing.ts';
+import { mostPerHost, usualTiming, type WebhookTiming } from './timing.ts';
 
 const log = createLog(process.env.DARKROOM_TEST_LOG ? 'debug' : 'silent');
 // An embedded database keeps the whole process busy now and then: nobody is late within two seconds.
@@ -43,29 +43,30 @@ describe.each(databaseKinds())('deliveries on %s', (kind) => {
     receivers.push(receiver);
     return receiver;
   };
-  const dispatch = (giveUpMs = 60_000, sent?: Message[], lookMs = timing.lookMs) => {
-    const send = createPost(createSecrets(database), timing.timeoutMs);
+  const dispatch = (giveUpMs = 60_000, sent?: Message[], changes: Partial<WebhookTiming> = {}) => {
+    const paced = { ...timing, ...changes };
+    const send = createPost(createSecrets(database), paced.timeoutMs);
     const post: typeof send = (message, signal) => {
       sent?.push(message);
       return send(message, signal);
     };
-    const dispatcher = startDispatcher({ database, post, giveUpMs, timing: { ...timing, lookMs }, log });
+    const dispatcher = startDispatcher({ database, post, giveUpMs, timing: paced, log });
     dispatchers.push(dispatcher);
     return dispatcher;
   };
   let made = 0;
-  const put = async (url: string, body = '{"id":"x"}'): Promise<string> => {
+  const put = async (url: string, body = '{"id":"x"}', account = 'ada'): Promise<string> => {
     const id = `prediction${made++}`;
     const webhook = { url, allowPrivate: true };
     await database.kysely.transaction().execute(async (transaction) => {
       await transaction
         .insertInto('predictions')
         .values({
-          ...{ id, account: 'ada', model: 'a/b', version: '0', source: 'api', origin: 'http://x', status: 'starting' },
+          ...{ id, account, model: 'a/b', version: '0', source: 'api', origin: 'http://x', status: 'starting' },
           ...{ input: '{}', output: 'null', metrics: '{}', webhook: url, webhook_private: true },
         })
         .execute();
-      await addDelivery(transaction, id, webhook, body);
+      await addDelivery(transaction, { id, account }, webhook, body);
     });
     database.notify(deliveriesWaiting, '');
     return id;
@@ -153,11 +154,38 @@ describe.each(databaseKinds())('deliveries on %s', (kind) => {
     expect((await settled(ids[0]!)).attempts).toHaveLength(1);
   });
 
+  it('leaves room for others, however many of one account hang', async () => {
+    let open = 0;
+    const hang: Parameters<typeof startReceiver>[0] = (_received, response) => {
+      open++;
+      response.on('close', () => open--);
+    };
+    const hosts = (2 * mostAtOnce) / mostPerHost;
+    const hanging = await Promise.all(Array.from({ length: hosts }, () => receive(hang)));
+    for (const { origin } of hanging) {
+      await Promise.all(Array.from({ length: mostPerHost }, () => put(origin, '{}', 'babbage')));
+    }
+    // None that hangs is given up before the test is over.
+    dispatch(60_000, undefined, { timeoutMs: 120_000 });
+    await waitUntil('they hang', () => open === mostAtOnce / 2);
+    const well = await receive();
+    // As many as the others leave are under way at once, and all arrive: also at a host where another's hang.
+    const ids = Array.from({ length: 2 * mostPerHost }, (_, index) => put(`${well.origin}/${index}`));
+    await Promise.all(ids);
+    const [first] = hanging;
+    await put(`${first!.origin}/mine`);
+    await waitUntil(
+      'all of the other are there',
+      () => well.received.length === ids.length && first!.received.some(({ path }) => path === '/mine'),
+    );
+    expect(open).toBe(mostAtOnce / 2 + 1);
+  });
+
   it('goes on by itself until nothing waits, however much there is for one host', async () => {
     const receiver = await receive();
     for (let index = 0; index < 6 * mostPerHost; index++) await put(`${receiver.origin}/${index}`);
     // It looks once, at the start: one that needed a second look would take a minute.
-    dispatch(60_000, undefined, 60_000);
+    dispatch(60_000, undefined, { lookMs: 60_000 });
     await waitUntil('all arrived', () => receiver.received.length === 6 * mostPerHost);
   });
 

@@ -7,7 +7,7 @@ import type { Post } from './post.ts';
 import { mostPerHost, type WebhookTiming } from './timing.ts';
 
 /** Requests that this process has under way at once, to all receivers together. */
-const mostAtOnce = 256;
+export const mostAtOnce = 256;
 /** How much longer than an attempt may take nobody else takes it up. */
 const leaseMarginMs = 5_000;
 
@@ -42,10 +42,11 @@ export function startDispatcher({ database, post, giveUpMs, timing, log }: Dispa
   const closing = new AbortController();
   setMaxListeners(0, closing.signal);
   const underWay = new Set<Promise<void>>();
-  const perHost = new Map<string, number>();
-  /** Hosts for which more may wait than there was room for. */
-  let full = new Set<string>();
-  let isFull = false;
+  /** What is under way. */
+  const running = new Set<Claimed>();
+  /** Whether more may wait than there was room for: by account and host, and of some account. */
+  let fullReceivers = new Set<string>();
+  let isShareUsedUp = false;
   let closed = false;
   let again = false;
   let looking: Promise<void> | undefined;
@@ -63,39 +64,54 @@ export function startDispatcher({ database, post, giveUpMs, timing, log }: Dispa
     while (again && !closed) {
       again = false;
       for (const claimed of await claim()) {
+        running.add(claimed);
         const sending = send(claimed).finally(() => underWay.delete(sending));
         underWay.add(sending);
       }
     }
   };
 
-  /** The oldest of each host that has room, so that many for one host leave room for the others. */
+  /**
+   * The oldest for each host that has room, so that many for one host leave room for the others; and of each account no
+   * more than what is then left free, so that however many hang of some accounts, others find room.
+   */
   const claim = async (): Promise<Claimed[]> => {
-    const room = mostAtOnce - underWay.size;
-    if (room <= 0) return [];
-    const before = new Map(perHost);
+    const before = [...running];
+    const receivers = countBy(before, receiverOf);
+    const accounts = countBy(before, ({ account }) => account);
     const leaseMs = timing.timeoutMs + leaseMarginMs;
     // Times are rounded to milliseconds, up too. `statement_timestamp`, as an index serves no clock that runs on.
     const now = sql`statement_timestamp() + interval '1 millisecond'`;
     const { rows } = await sql<Claimed>`
-      with recursive hosts (name) as (
-        (select host from deliveries where next_attempt_at is not null order by host limit 1)
+      with recursive receivers (account, host) as (
+        (select account, host from deliveries where next_attempt_at is not null order by account, host limit 1)
         union all
-        select (
-          select host from deliveries where next_attempt_at is not null and host > hosts.name order by host limit 1
-        ) from hosts where hosts.name is not null
+        select further.account, further.host from receivers cross join lateral (
+          select account, host from deliveries
+          where next_attempt_at is not null and (deliveries.account, deliveries.host) > (receivers.account, receivers.host)
+          order by account, host limit 1
+        ) as further
       ), due as (
-        select oldest.id from hosts
-        left join unnest(${[...before.keys()]}::text[], ${[...before.values()]}::int[]) as busy (name, running)
-          on busy.name = hosts.name
+        select oldest.id, account, next_attempt_at from receivers
+        left join unnest(${[...receivers.keys()]}::text[], ${[...receivers.values()]}::int[]) as busy (name, running)
+          on busy.name = account || ' ' || host
         cross join lateral (
           select id, next_attempt_at from deliveries
-          where host = hosts.name and next_attempt_at <= ${now}
+          where account = receivers.account and host = receivers.host and next_attempt_at <= ${now}
           order by next_attempt_at limit ${mostPerHost}::int - coalesce(busy.running, 0)
         ) as oldest
-        order by oldest.next_attempt_at limit ${room}
+      ), counted as (
+        select id, next_attempt_at, coalesce(busy.running, 0)
+          + row_number() over (partition by account order by next_attempt_at) as of_account
+        from due
+        left join unnest(${[...accounts.keys()]}::text[], ${[...accounts.values()]}::int[]) as busy (name, running)
+          on busy.name = account
+      ), shared as (
+        select id, of_account, row_number() over (order by of_account, next_attempt_at) as place from counted
       ), taken as (
-        select id from deliveries where id in (select id from due) and next_attempt_at <= ${now}
+        select id from deliveries
+        where id in (select id from shared where of_account <= ${mostAtOnce - before.length}::int - place)
+          and next_attempt_at <= ${now}
         for update skip locked
       )
       update deliveries set
@@ -104,18 +120,22 @@ export function startDispatcher({ database, post, giveUpMs, timing, log }: Dispa
         give_up_at = coalesce(give_up_at, clock_timestamp() + ${milliseconds(giveUpMs)})
       from taken, predictions
       where deliveries.id = taken.id and predictions.id = prediction_id
-      returning deliveries.id, prediction_id, account, host, webhook as url, webhook_private as private, body, attempts
-        `.execute(kysely);
-    for (const { host } of rows) perHost.set(host, (perHost.get(host) ?? 0) + 1);
+      returning deliveries.id, prediction_id, deliveries.account, host, webhook as url, webhook_private as private, body,
+        attempts`.execute(kysely);
+    const claimed = rows.map((row) => ({ ...row, attempts: Number(row.attempts) }));
     // By what ran when the question was asked: some of it has ended since.
-    for (const { host } of rows) before.set(host, (before.get(host) ?? 0) + 1);
-    full = new Set([...before].filter(([, running]) => running >= mostPerHost).map(([host]) => host));
-    isFull = rows.length === room;
-    return rows.map((row) => ({ ...row, attempts: Number(row.attempts) }));
+    const after = [...before, ...claimed];
+    const reaches =
+      (most: number) =>
+      ([, count]: [string, number]) =>
+        count >= most;
+    fullReceivers = new Set([...countBy(after, receiverOf)].filter(reaches(mostPerHost)).map(([name]) => name));
+    isShareUsedUp = [...countBy(after, ({ account }) => account)].some(reaches(mostAtOnce - after.length - 1));
+    return claimed;
   };
 
   const send = async (claimed: Claimed): Promise<void> => {
-    const { id, account, url, body, host, attempts } = claimed;
+    const { id, account, url, body, attempts } = claimed;
     const startedAt = new Date();
     const begun = performance.now();
     try {
@@ -130,10 +150,8 @@ export function startDispatcher({ database, post, giveUpMs, timing, log }: Dispa
       if (closing.signal.aborted) await release(claimed).catch(() => {});
       else log.warn({ delivery: id, error: (error as Error).message }, 'an attempt to deliver a webhook broke');
     } finally {
-      const running = perHost.get(host)!;
-      if (running === 1) perHost.delete(host);
-      else perHost.set(host, running - 1);
-      if (isFull || full.has(host)) setImmediate(look);
+      running.delete(claimed);
+      if (isShareUsedUp || fullReceivers.has(receiverOf(claimed))) setImmediate(look);
     }
   };
 
@@ -187,6 +205,17 @@ export function startDispatcher({ database, post, giveUpMs, timing, log }: Dispa
       clearTimeout(grace);
     },
   };
+}
+
+/** One account's way to one host; neither name holds a space. */
+function receiverOf({ account, host }: Claimed): string {
+  return `${account} ${host}`;
+}
+
+function countBy<Item>(items: readonly Item[], nameOf: (item: Item) => string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const item of items) counts.set(nameOf(item), (counts.get(nameOf(item)) ?? 0) + 1);
+  return counts;
 }
 
 function milliseconds(count: number) {

@@ -38,7 +38,8 @@ interface Line {
 export function createInterim(post: Post, timing: WebhookTiming, log: Logger): Interim {
   const lines = new Map<string, Line>();
   const underWay = new Set<Promise<void>>();
-  const perHost = new Map<string, number>();
+  /** By account and host: how many are under way. */
+  const perReceiver = new Map<string, number>();
   const closing = new AbortController();
   setMaxListeners(0, closing.signal);
   closing.signal.addEventListener('abort', () => {
@@ -47,19 +48,19 @@ export function createInterim(post: Post, timing: WebhookTiming, log: Logger): I
 
   const send = async (happening: Happening, signal: AbortSignal): Promise<void> => {
     const { predictionId: prediction, account, webhook, event } = happening;
-    const host = hostOf(webhook);
-    const busy = perHost.get(host) ?? 0;
+    const receiver = `${account} ${hostOf(webhook)}`;
+    const busy = perReceiver.get(receiver) ?? 0;
     // Nothing piles up before a receiver that hangs: what has to arrive comes at the end.
     if (busy >= mostPerHost) return;
-    perHost.set(host, busy + 1);
+    perReceiver.set(receiver, busy + 1);
     try {
       const { error } = await post({ id: newMessageId(), account, webhook, body: happening.body() }, signal);
       if (error !== undefined) log.debug({ prediction, event, error }, 'a webhook was not received');
     } catch (error) {
       if (!signal.aborted) log.warn({ prediction, event, error: (error as Error).message }, 'a webhook was not sent');
     } finally {
-      if (perHost.get(host) === 1) perHost.delete(host);
-      else perHost.set(host, perHost.get(host)! - 1);
+      if (perReceiver.get(receiver) === 1) perReceiver.delete(receiver);
+      else perReceiver.set(receiver, perReceiver.get(receiver)! - 1);
     }
   };
 

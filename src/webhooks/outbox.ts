@@ -13,13 +13,14 @@ export function newMessageId(): string {
 /** Writes what has to arrive, in the transaction that makes it true. The body is kept and sent as it is here. */
 export async function addDelivery(
   transaction: Queries,
-  predictionId: string,
+  prediction: { id: string; account: string },
   webhook: Webhook,
   body: string,
 ): Promise<void> {
+  const { id: prediction_id, account } = prediction;
   await transaction
     .insertInto('deliveries')
-    .values({ id: newMessageId(), prediction_id: predictionId, host: hostOf(webhook), body })
+    .values({ id: newMessageId(), prediction_id, account, host: hostOf(webhook), body })
     .execute();
 }
 

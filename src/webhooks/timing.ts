@@ -22,5 +22,5 @@ export const usualTiming: WebhookTiming = {
   graceMs: 1_000,
 };
 
-/** Requests to one host that are under way at once; a slow receiver holds up nobody but itself. */
+/** Requests of one account to one host that are under way at once; a slow receiver holds up nobody but itself. */
 export const mostPerHost = 16;

@@ -18,7 +18,7 @@ export function isWanted(event: WebhookEvent, filter: readonly WebhookEvent[] | 
   return (filter ?? usualEvents).includes(event);
 }
 
-/** By host and port: as many requests as one of them takes are under way at once, whatever the path. */
+/** By host and port, whatever the path: of each account so many requests to one of them are under way at once. */
 export function hostOf(webhook: Pick<Webhook, 'url'>): string {
   return new URL(webhook.url).host;
 }
