@@ -144,10 +144,10 @@ export default defineModel({
     const words = await encodeXlTokens(residency, base, tokens, { states: 'penultimate' });
     const mixed = await mixIdentity(residency, adapter, photographs, words.states, second.classTokens);
     // Without them: what to keep away from, and the prompt of the first steps.
-    const plainPrompts = [negativePrompt, withoutTrigger(prompt, withAccents)];
-    const plain = await encodeXlPrompts(residency, base, plainPrompts, log, withAccents);
     const sizes = timeIds(side, side);
-    const [negativeFeeds, plainFeeds] = [promptFeeds(plain, 0, sizes), promptFeeds(plain, 1, sizes)];
+    const encode = (text: string) => encodeXlPrompts(residency, base, [text], log);
+    const negativeFeeds = promptFeeds(await encode(negativePrompt), 0, sizes);
+    const plainFeeds = promptFeeds(await encode(withoutTrigger(prompt, withAccents)), 0, sizes);
     const identityFeeds = promptFeeds({ states: mixed, pooled: words.pooled }, 0, sizes);
     signal.throwIfAborted();
 

@@ -88,13 +88,33 @@ test('the picture may be sent as `image`', async () => {
 });
 
 test.each([
-  [{ prompt: 'a photo of a woman' }, /^Cannot find the trigger word 'img' in text prompt!/],
-  [{ prompt: 'a woman img and a man img' }, /^Cannot use multiple trigger words 'img' in text prompt!/],
-  [{ negative_prompt: 'a bad img' }, /^Cannot use trigger word 'img' in negative prompt!/],
-  [{ input_image: 'data:image/png;base64,aGVsbG8=' }, /^input_image is not a picture/],
-  [{ input_image4: 'data:text/plain;base64,aGVsbG8=' }, /^input_image4 is not a picture/],
-  [{ input_image2: jpeg(portrait.subarray(0, 9000)) }, /^input_image2 is damaged or incomplete/],
-])('%j ends as failed, with a message that says what to change', async (change, message) => {
+  [
+    'a prompt without the trigger',
+    { prompt: 'a photo of a woman' },
+    /^Cannot find the trigger word 'img' in text prompt!/,
+  ],
+  [
+    'a prompt with two triggers',
+    { prompt: 'a woman img and a man img' },
+    /^Cannot use multiple trigger words 'img' in text prompt!/,
+  ],
+  [
+    'a negative prompt with the trigger',
+    { negative_prompt: 'a bad img' },
+    /^Cannot use trigger word 'img' in negative prompt!/,
+  ],
+  [
+    'a text that says it is a picture',
+    { input_image: 'data:image/png;base64,aGVsbG8=' },
+    /^input_image is not a picture/,
+  ],
+  ['a text', { input_image4: 'data:text/plain;base64,aGVsbG8=' }, /^input_image4 is not a picture/],
+  [
+    'a file that is cut off',
+    { input_image2: jpeg(portrait.subarray(0, 9000)) },
+    /^input_image2 is damaged or incomplete/,
+  ],
+])('%s ends as failed, with a message that says what to change', async (_name, change, message) => {
   const { prediction } = await predict({ ...quick, ...change });
   expect(prediction.status).toBe('failed');
   expect(prediction.error).toMatch(message);

@@ -5,6 +5,7 @@ peft, on diffusers 0.25.0 and transformers 4.36.2, in float32 on a CPU; the nois
 that of tiny_sdxl.py. README.md beside this file describes what is written.
 """
 
+import json
 import runpy
 import sys
 import tempfile
@@ -264,24 +265,38 @@ def write_runs(pipeline):
     write_provenance(case, packages, seeds={"networks": seed_of_networks}, againstFloat64=distances)
 
 
-def write_styles():
-    """Prompts and negative prompts in every style."""
+def write_styles(vocabulary):
+    """Prompts in every style, and the tokens of the default ones as the pipeline encodes them without the photographs."""
+    tokenizer, _ = tiny_sdxl.load_tokenizers(vocabulary)
+    tokenizer.add_tokens(["img"], special_tokens=True)
+
+    def tokens_of(text):
+        return tokenizer(text, padding="max_length", max_length=77, truncation=True).input_ids
+
     positive, negative = "a {prompt} of a man img $& $1", "blurry, {prompt}"
     styled = {}
     for name in styles:
         prompt, negative_prompt = apply_style(name, positive, negative)
-        styled[name] = {"prompt": prompt, "negative_prompt": negative_prompt}
-    write_json(
-        fixtures.fixtures / "text" / "photomaker-styles.json",
-        {"prompt": positive, "negative_prompt": negative, "styled": styled},
-    )
+        default, negative_default = apply_style(name, default_prompt, default_negative)
+        plain = tokenizer.encode(default, add_special_tokens=False)
+        plain.remove(tokenizer.convert_tokens_to_ids("img"))
+        styled[name] = {
+            "prompt": prompt,
+            "negative_prompt": negative_prompt,
+            "default_ids": tokens_of(tokenizer.decode(plain, add_special_tokens=False)),
+            "default_negative_ids": tokens_of(negative_default),
+        }
+    defaults = {"default_prompt": default_prompt, "default_negative_prompt": default_negative}
+    recorded = {"prompt": positive, "negative_prompt": negative, **defaults, "styled": styled}
+    path = fixtures.fixtures / "text" / "photomaker-styles.json"
+    path.write_text(json.dumps(recorded, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
     repair_baddbmm()
     use_linspace_of_torch_2()
-    write_styles()
     with tempfile.TemporaryDirectory() as name:
+        write_styles(Path(name))
         unet = tiny_sdxl.load_unet()
         write_adapter(unet)
         write_runs(make_pipeline(unet, Path(name)))
