@@ -16,7 +16,7 @@ export interface Tiling {
 
 type Picture = Tensor<'float32'>;
 
-/** Whether latents of this size are decoded in tiles at all. */
+/** Whether latents of this size have more than one tile. */
 export function needsTiles({ dims }: Picture, { tile }: Tiling): boolean {
   return dims[2]! > tile || dims[3]! > tile;
 }

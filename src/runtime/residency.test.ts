@@ -74,6 +74,26 @@ test('a network that cannot be built is tried again the next time', async () => 
   await close();
 });
 
+test('whether a network fits the budget is known without loading it', async () => {
+  const network = times(6);
+  for (const [budget, fits] of [
+    [5, false],
+    [6, true],
+    [undefined, true],
+  ] as const) {
+    const events: string[] = [];
+    const { fits: asked, close } = createResidency({
+      device: 'cpu',
+      ...(budget !== undefined && { budget }),
+      onEvent: ({ type }) => events.push(type),
+    });
+    // A float32, and half as much again for the arena.
+    expect(await asked(network), String(budget)).toBe(fits);
+    await close();
+    expect(events).toEqual([]);
+  }
+});
+
 test('work that fails gives its network back', async () => {
   const { use, close, events } = residency(0);
   await expect(use(times(2), () => Promise.reject(new Error('work failed')))).rejects.toThrow('work failed');

@@ -19,6 +19,8 @@ export interface Residency {
     work: (session: Session) => Promise<Result>,
     onEvent?: (event: ResidencyEvent) => void,
   ): Promise<Result>;
+  /** Whether the network would be within the budget, were it alone. It is not loaded for that. */
+  fits(network: Network): Promise<boolean>;
   /** Releases everything, once the work under way is done. */
   close(): Promise<void>;
 }
@@ -161,6 +163,10 @@ export function createResidency({
       } finally {
         underway.delete(use);
       }
+    },
+    async fits(network) {
+      const { memory } = await network.build();
+      return bytesOf([{ memory }]) <= budget;
     },
     async close() {
       closed = true;
