@@ -22,6 +22,8 @@ test('every tensor of the published file is used once', () => {
     },
     width: 768,
     heads: 12,
+    epsilon: 1e-6,
+    joined: true,
     mlpWidth: 3072,
     layers: 12,
     grid: 24,

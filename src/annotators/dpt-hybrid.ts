@@ -2,12 +2,13 @@
  * MiDaS' DPT-hybrid, which sees how near each pixel of a picture is (arXiv 2103.13413): three stages of a residual
  * network, a vision transformer over what they find, and four levels of both fused from coarse to fine. After
  * controlnet_aux v0.0.3 `midas/midas/{dpt_depth,vit,blocks}.py` and timm v0.6.13 `vision_transformer_hybrid.py`,
- * `resnetv2.py`.
+ * `resnetv2.py`. The same network in the layout of huggingface/transformers is read under MiDaS' names
+ * (`dpt-hybrid-transformers.ts`).
  *
  * Not here: other backbones, other readouts than "project", batch norms in the fusion.
  */
 import { WeightError } from '../base/errors.ts';
-import { asCount, asOptions, countOf } from '../networks/config-options.ts';
+import { asCount, asOptions, asPositive, countOf } from '../networks/config-options.ts';
 import { attention } from '../onnx/attention.ts';
 import { createGraph, type Graph, type Value } from '../onnx/graph.ts';
 import { conv2d, layerNorm, linear } from '../onnx/layers.ts';
@@ -22,6 +23,10 @@ export interface DptHybridConfig {
   stages: ResidualStagesConfig;
   width: number;
   heads: number;
+  /** Of the transformer's norms. */
+  epsilon: number;
+  /** Whether query, key and value of a layer are stored as one matrix. */
+  joined: boolean;
   mlpWidth: number;
   layers: number;
   /** Side of the square of positions that the transformer was trained with. */
@@ -45,6 +50,9 @@ export interface DptHybrid {
   weights: NetworkWeights;
 }
 
+/** Of the norms that timm makes, which MiDaS does not change. */
+const timmEpsilon = 1e-6;
+
 /**
  * `pixel_values` (float32 [B, 3, H, W], -1 to 1) → `predicted_depth` (float32 [B, H, W], 0 is far, of no known scale).
  *
@@ -65,7 +73,7 @@ export function dptHybridNetwork(path: string, shape: DptHybridShape): Network {
  * the published file comes with none
  */
 export function dptHybridConfig(w: Weights, json: unknown = {}): DptHybridConfig {
-  const { num_heads, num_groups = 32 } = asOptions(json);
+  const { num_heads, num_groups = 32, layer_norm_eps = timmEpsilon } = asOptions(json);
   const model = w.at('pretrained.model');
   const [, positions, width] = model.shape('pos_embed') as [number, number, number];
   const layers = countOf((index) => model.has(`blocks.${index}.norm1.weight`));
@@ -82,6 +90,8 @@ export function dptHybridConfig(w: Weights, json: unknown = {}): DptHybridConfig
     stages: residualStagesConfig(model.at('patch_embed.backbone'), asCount(num_groups, 'num_groups')),
     width,
     heads,
+    epsilon: asPositive(layer_norm_eps, 'layer_norm_eps'),
+    joined: model.has('blocks.0.attn.qkv.weight'),
     mlpWidth: model.shape('blocks.0.mlp.fc1.weight')[0]!,
     layers,
     grid,
@@ -155,16 +165,21 @@ function positionsOf(g: Graph, w: Weights, { width, grid }: DptHybridConfig, pic
   return concat(g, [slice(g, table, 1, 0, 1), tokens], 1);
 }
 
-/** timm's, which the reference does not change. */
-const epsilon = 1e-6;
-
 function layer(g: Graph, w: Weights, config: DptHybridConfig, x: Value, batch: number): Value {
-  const { width, heads, mlpWidth } = config;
-  const [query, key, value] = thirds(g, w.at('attn.qkv'), layerNorm(g, w.at('norm1'), x, epsilon), width);
+  const { width, heads, mlpWidth, epsilon, joined } = config;
+  const normed = layerNorm(g, w.at('norm1'), x, epsilon);
+  const project = joined ? thirds : three;
+  const [query, key, value] = project(g, w.at('attn.qkv'), normed, width);
   const mixed = attention(g, query, key, value, { batch, heads });
   const attended = add(g, x, linear(g, w.at('attn.proj'), mixed, width));
   const wide = gelu(g, linear(g, w.at('mlp.fc1'), layerNorm(g, w.at('norm2'), attended, epsilon), mlpWidth));
   return add(g, attended, linear(g, w.at('mlp.fc2'), wide, width));
+}
+
+/** Query, key and value of a matrix each. [N, width] -> 3 of [N, width] */
+function three(g: Graph, w: Weights, x: Value, width: number): [Value, Value, Value] {
+  const one = (name: string): Value => linear(g, w.at(name), x, width);
+  return [one('query'), one('key'), one('value')];
 }
 
 /** Query, key and value of one stored matrix. [N, width] -> 3 of [N, width] */

@@ -63,6 +63,8 @@ describe('any photograph', () => {
     stages: { stemWidth: 32, stages: new Array(3).fill({ blocks: 1, innerWidth: 32, width: 32 }), groups: 32 },
     width: 64,
     heads: 1,
+    epsilon: 1e-6,
+    joined: true,
     mlpWidth: 64,
     layers: 2,
     grid: 4,

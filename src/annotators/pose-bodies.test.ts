@@ -36,7 +36,7 @@ function single({ dims, data }: Tensor): Tensor<'float32'> {
 
 describe('in the same maps the same bodies are found as by the original, and drawn alike:', () => {
   test.each(mapCases)('$picture', async (found) => {
-    const bodies = await findBodies(await readMaps(found), found);
+    const bodies = await findBodies(await readMaps(found), found, 'cubic');
     const expected = found.people.map(
       ({ parts }): Body =>
         parts.map((id) => {

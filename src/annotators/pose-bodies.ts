@@ -22,10 +22,18 @@ interface Size {
   height: number;
 }
 
-/** @param size of the picture that the bodies are wanted in */
-export async function findBodies(maps: PoseMaps, size: Size): Promise<Body[]> {
+/**
+ * @param size of the picture that the bodies are wanted in
+ * @param interpolation of the maps, when they are enlarged
+ */
+export async function findBodies(
+  maps: PoseMaps,
+  size: Size,
+  interpolation: EnlargeOptions['interpolation'],
+): Promise<Body[]> {
   const cv = await openCv();
-  const map = (all: Tensor<'float32'>, channel: number) => enlarge(cv, all, channel, maps.scaled, size);
+  const map = (all: Tensor<'float32'>, channel: number) =>
+    enlarge(cv, all, channel, { seen: maps.scaled, size, interpolation });
   const peaks = Array.from({ length: partCount }, (_, part) => findPeaks(map(maps.heatmap, part)));
   const connections = limbs.map(([from, to], limb) => {
     const [a, b] = [peaks[from]!, peaks[to]!];
@@ -59,12 +67,20 @@ const affinities: readonly (readonly [number, number])[] = [
   [26, 27],
 ];
 
+interface EnlargeOptions {
+  seen: Size;
+  size: Size;
+  interpolation: 'cubic' | 'lanczos4';
+}
+
 /** One map at the size of the picture: to the scale of what the network saw, without the filling, and then on. */
-function enlarge(cv: OpenCv, { dims, data }: Tensor<'float32'>, channel: number, seen: Size, size: Size) {
+function enlarge(cv: OpenCv, { dims, data }: Tensor<'float32'>, channel: number, options: EnlargeOptions) {
+  const { seen, size, interpolation } = options;
   const [, , rows, columns] = dims as [number, number, number, number];
   const own = data.subarray(channel * rows * columns, (channel + 1) * rows * columns);
   const map = { width: columns, height: rows, channels: 1, data: own };
-  return cv.resize(crop(cv.resizeBy(map, openposeStride, 'cubic'), seen), size.width, size.height, 'cubic');
+  const large = cv.resizeBy(map, openposeStride, interpolation);
+  return cv.resize(crop(large, seen), size.width, size.height, interpolation);
 }
 
 /** The upper left part of a map. */

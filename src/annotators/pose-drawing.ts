@@ -1,6 +1,6 @@
-/** Bodies as ControlNets were shown them: huggingface/controlnet_aux v0.0.3 `open_pose/util.py`, `draw_bodypose`. */
+/** Bodies as ControlNets were shown them: huggingface/controlnet_aux v0.0.3 and v0.0.7 `open_pose/util.py`, `draw_bodypose`. */
 import type { RgbImage } from '../base/image.ts';
-import { openCv } from '../base/opencv.ts';
+import { type OpenCv, openCv } from '../base/opencv.ts';
 import type { Point } from '../base/raster.ts';
 import { drawnLimbs, limbs, partCount } from './pose-parts.ts';
 
@@ -35,40 +35,63 @@ const jointRadius = 4;
 /** On black: limbs at six tenths of their brightness, joints above them. */
 export async function drawBodies(bodies: readonly Body[], width: number, height: number): Promise<RgbImage> {
   const cv = await openCv();
-  const picture: RgbImage = { width, height, channels: 3, data: new Uint8Array(width * height * 3) };
-  // The original keeps places as shares of the sides; the way there and back can cost a pixel.
-  const stored = bodies.map((body) => body.map((point) => point && throughShares(point, width, height)));
+  const picture = blackPicture(width, height);
+  const stored = bodies.map((body) => throughShares(body, picture));
   for (let limb = 0; limb < drawnLimbs; limb++) {
-    const [from, to] = limbs[limb]!;
-    for (const body of stored) {
-      const [a, b] = [body[from], body[to]];
-      if (!a || !b) continue;
-      const middle = { x: Math.trunc((a.x + b.x) / 2), y: Math.trunc((a.y + b.y) / 2) };
-      const length = Math.sqrt((a.y - b.y) ** 2 + (a.x - b.x) ** 2);
-      const angle = Math.trunc(Math.atan2(a.y - b.y, a.x - b.x) * (180 / Math.PI));
-      const axes = { x: Math.trunc(length / 2), y: halfThickness };
-      const corners = cv.ellipsePolygon(middle, axes, angle, 0, 360, 1);
-      drawAround(picture, corners, 0, (window, moved) => cv.fillConvexPolygon(window, moved, colors[limb]!));
-    }
+    for (const body of stored) drawLimb(cv, picture, body, limb, colors[limb]!);
   }
   picture.data.forEach((value, index) => {
-    picture.data[index] = Math.trunc(value * 0.6);
+    picture.data[index] = dimmed(value);
   });
   for (let part = 0; part < partCount; part++) {
-    for (const body of stored) {
-      const point = body[part];
-      if (!point) continue;
-      const center = { x: Math.trunc(point.x), y: Math.trunc(point.y) };
-      drawAround(picture, [center], jointRadius, (window, [moved]) =>
-        cv.circle(window, moved!, jointRadius, colors[part]!),
-      );
-    }
+    for (const body of stored) drawJoint(cv, picture, body, part);
   }
   return picture;
 }
 
-function throughShares({ x, y }: Point, width: number, height: number): Point {
-  return { x: (x / width) * width, y: (y / height) * height };
+/** As v0.0.7: the limbs of a person may cover the joints of those before. */
+export async function drawOneByOne(bodies: readonly Body[], width: number, height: number): Promise<RgbImage> {
+  const cv = await openCv();
+  const picture = blackPicture(width, height);
+  for (const body of bodies.map((found) => throughShares(found, picture))) {
+    for (let limb = 0; limb < drawnLimbs; limb++) drawLimb(cv, picture, body, limb, colors[limb]!.map(dimmed));
+    for (let part = 0; part < partCount; part++) drawJoint(cv, picture, body, part);
+  }
+  return picture;
+}
+
+function blackPicture(width: number, height: number): RgbImage {
+  return { width, height, channels: 3, data: new Uint8Array(width * height * 3) };
+}
+
+function dimmed(value: number): number {
+  return Math.trunc(value * 0.6);
+}
+
+function drawLimb(cv: OpenCv, picture: RgbImage, body: Body, limb: number, color: readonly number[]): void {
+  const [from, to] = limbs[limb]!;
+  const [a, b] = [body[from], body[to]];
+  if (!a || !b) return;
+  const middle = { x: Math.trunc((a.x + b.x) / 2), y: Math.trunc((a.y + b.y) / 2) };
+  const length = Math.sqrt((a.y - b.y) ** 2 + (a.x - b.x) ** 2);
+  const angle = Math.trunc(Math.atan2(a.y - b.y, a.x - b.x) * (180 / Math.PI));
+  const axes = { x: Math.trunc(length / 2), y: halfThickness };
+  const corners = cv.ellipsePolygon(middle, axes, angle, 0, 360, 1);
+  drawAround(picture, corners, 0, (window, moved) => cv.fillConvexPolygon(window, moved, color));
+}
+
+function drawJoint(cv: OpenCv, picture: RgbImage, body: Body, part: number): void {
+  const point = body[part];
+  if (!point) return;
+  const center = { x: Math.trunc(point.x), y: Math.trunc(point.y) };
+  drawAround(picture, [center], jointRadius, (window, [moved]) =>
+    cv.circle(window, moved!, jointRadius, colors[part]!),
+  );
+}
+
+/** The original keeps places as shares of the sides; the way there and back can cost a pixel. */
+function throughShares(body: Body, { width, height }: RgbImage): Body {
+  return body.map((point) => point && { x: (point.x / width) * width, y: (point.y / height) * height });
 }
 
 /**

@@ -1,17 +1,20 @@
 /**
- * The bodies of persons, as huggingface/controlnet_aux v0.0.3 `open_pose/` draws them from the maps of OpenPose's
- * network. The weights may not be used commercially; `dwpose.ts` is free of that.
+ * The bodies of persons, as two releases of huggingface/controlnet_aux `open_pose/` draw them from the maps of OpenPose's
+ * network: v0.0.3 and v0.0.7, which resizes in another way and draws one person after the other. The weights may not be
+ * used commercially; `dwpose.ts` is free of that.
  *
  * Not here: hands and faces, which the original leaves out too; other scales than half.
  */
 import { join } from 'node:path';
+import type { RgbImage } from '../base/image.ts';
+import { openCv } from '../base/opencv.ts';
 import type { Raster } from '../base/raster.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
-import type { Annotator } from './annotator.ts';
+import type { Annotator, AnnotatorContext } from './annotator.ts';
 import { resizeForDetection } from './detect-size.ts';
 import { openposeNetwork, openposeStride } from './openpose.ts';
 import { findBodies } from './pose-bodies.ts';
-import { drawBodies } from './pose-drawing.ts';
+import { type Body, drawBodies, drawOneByOne } from './pose-drawing.ts';
 import { resizeCubic } from './resize-cubic.ts';
 
 const detectionSize = 512;
@@ -34,21 +37,51 @@ const weights = {
   commercialUse: false,
 } as const;
 
-/** Black where nobody is found. */
-export const pose: Annotator = {
-  weights: [weights],
-  async annotate(photograph, { folders, residency }) {
-    const picture = await resizeForDetection(photograph, detectionSize);
-    const { width, height } = picture;
-    const scaled = resizeCubic(picture, (scale * trainingHeight) / height);
-    const image = networkInput(scaled);
-    const [, , rows, columns] = image.dims as [number, number, number, number];
-    const network = openposeNetwork(join(folders[0]!, weights.files[0].path), { height: rows, width: columns });
-    const maps = await residency.use(network, (session) => session.run({ image }));
-    const { paf, heatmap } = maps as { paf: Tensor<'float32'>; heatmap: Tensor<'float32'> };
-    return drawBodies(await findBodies({ paf, heatmap, scaled }, { width, height }), width, height);
+/** In what the releases differ. */
+interface Release {
+  scale(picture: RgbImage, factor: number): Promise<Raster<Uint8Array>>;
+  /** Of the maps, when they are enlarged. */
+  interpolation: 'cubic' | 'lanczos4';
+  draw(bodies: readonly Body[], width: number, height: number): Promise<RgbImage>;
+}
+
+export const pose = poseAnnotator({
+  scale: async (picture, factor) => resizeCubic(picture, factor),
+  interpolation: 'cubic',
+  draw: drawBodies,
+});
+
+export const poseOfLaterRelease = poseAnnotator({
+  // `smart_resize_k`, which never enlarges here.
+  async scale(picture, factor) {
+    const { resize } = await openCv();
+    return resize(picture, Math.trunc(picture.width * factor), Math.trunc(picture.height * factor), 'area');
   },
-};
+  interpolation: 'lanczos4',
+  draw: drawOneByOne,
+});
+
+/** Black where nobody is found. */
+function poseAnnotator(release: Release): Annotator {
+  return { weights: [weights], annotate: (photograph, context) => annotate(photograph, context, release) };
+}
+
+async function annotate(
+  photograph: RgbImage,
+  { folders, residency }: AnnotatorContext,
+  release: Release,
+): Promise<RgbImage> {
+  const picture = await resizeForDetection(photograph, detectionSize);
+  const { width, height } = picture;
+  const scaled = await release.scale(picture, (scale * trainingHeight) / height);
+  const image = networkInput(scaled);
+  const [, , rows, columns] = image.dims as [number, number, number, number];
+  const network = openposeNetwork(join(folders[0]!, weights.files[0].path), { height: rows, width: columns });
+  const maps = await residency.use(network, (session) => session.run({ image }));
+  const { paf, heatmap } = maps as { paf: Tensor<'float32'>; heatmap: Tensor<'float32'> };
+  const bodies = await findBodies({ paf, heatmap, scaled }, { width, height }, release.interpolation);
+  return release.draw(bodies, width, height);
+}
 
 /** Blue first, from -0.5 to 0.5, grey on the right and at the bottom. [1, 3, H, W] */
 function networkInput({ width, height, data }: Raster<Uint8Array>): Tensor<'float32'> {

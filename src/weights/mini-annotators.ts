@@ -1,12 +1,13 @@
 /** Small networks of what draws the structure of a photograph, under the names of the published files. */
 import { jointFinderShapes } from '../annotators/body-joints.ts';
 import { type DptHybridConfig, dptHybridModel } from '../annotators/dpt-hybrid.ts';
+import { transformersName } from '../annotators/dpt-hybrid-names.ts';
 import { apacheTraining, bsdsTraining, type HedConfig, type HedTraining, hedModel } from '../annotators/hed-network.ts';
 import { type MlsdConfig, mlsdModel } from '../annotators/mlsd.ts';
 import { type OpenposeConfig, openposeModel } from '../annotators/openpose.ts';
 import { personDetectorShapes } from '../annotators/person-boxes.ts';
 import { type UpernetConfig, upernetModel } from '../annotators/upernet.ts';
-import { type MiniNetwork, type MiniRepositories, weightsFile } from './mini-file.ts';
+import { jsonFile, type MiniNetwork, type MiniRepositories, weightsFile } from './mini-file.ts';
 import { blindFile } from './mini-onnx.ts';
 
 /** Of a picture, for graphs that are built for their weights alone. */
@@ -17,6 +18,8 @@ const dptHybrid: DptHybridConfig = {
   stages: { stemWidth: 32, stages: [1, 1, 1].map((blocks) => ({ blocks, innerWidth: 32, width: 32 })), groups: 32 },
   width: 64,
   heads: 1,
+  epsilon: 1e-6,
+  joined: true,
   mlpWidth: 128,
   layers: 4,
   grid: 4,
@@ -80,6 +83,15 @@ const dptHybridNetwork: MiniNetwork = {
   spread: (name) => (name === 'scratch.output_conv.4.bias' ? { centre: 2, deviation: 0 } : undefined),
 };
 
+const dptHybridOfTransformers: MiniNetwork = {
+  ...dptHybridNetwork,
+  config: { ...dptHybrid, joined: false, epsilon: 1e-12 },
+  build: (weights) => {
+    dptHybridModel({ config: { ...dptHybrid, joined: false }, weights }, anyShape);
+  },
+  rename: transformersName,
+};
+
 const openposeNetwork: MiniNetwork = {
   config: openpose,
   build: (weights) => {
@@ -107,6 +119,15 @@ export const miniAnnotators: MiniRepositories = {
   'yzd-v/DWPose': [
     blindFile('yolox_l.onnx', personDetectorShapes),
     blindFile('dw-ll_ucoco_384.onnx', jointFinderShapes),
+  ],
+  'Intel/dpt-hybrid-midas': [
+    jsonFile('config.json', {
+      is_hybrid: true,
+      num_attention_heads: dptHybrid.heads,
+      layer_norm_eps: 1e-12,
+      backbone_config: { num_groups: dptHybrid.stages.groups },
+    }),
+    weightsFile('pytorch_model.bin', [dptHybridOfTransformers]),
   ],
   'openmmlab/upernet-convnext-small': [weightsFile('pytorch_model.bin', [upernetNetwork])],
 };
