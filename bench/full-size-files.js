@@ -171,6 +171,8 @@ export const fullSizeFiles = {
   'instant-id-all': [
     ...cannyAndZoe,
     ...controlnet('diffusers/controlnet-depth-sdxl-1.0-small', 'sdxl-controlnet-small'),
+    { tensors: header('dpt-hybrid-transformers'), paths: ['Intel/dpt-hybrid-midas/pytorch_model.bin'] },
+    { json: { is_hybrid: true, num_attention_heads: 12 }, paths: ['Intel/dpt-hybrid-midas/config.json'] },
     { tensors: header('lora-lcm-sdxl'), paths: ['latent-consistency/lcm-lora-sdxl/pytorch_lora_weights.safetensors'] },
   ],
 
