@@ -4,7 +4,7 @@
  *
  *   npm run build && node bench/full-size-weights.js <folder> [model …]
  *
- * Writes once, for all models some 55 GB; files that are there stay. Which files a model needs, and how much that is:
+ * Writes once, for all models some 51 GB; files that are there stay. Which files a model needs, and how much that is:
  * full-size-files.js. The shapes are those that the tests check every network against.
  */
 import { existsSync, readFileSync } from 'node:fs';

@@ -9,7 +9,7 @@
  *
  * What instant-id has beside IdentityNet is pose, unless `--nets` says otherwise; `--nets none` is the smallest. The
  * weights are written once to DARKROOM_BENCH_WEIGHTS, by default below the temporary folder: 16 GB for the models of
- * Stable Diffusion 1.5, 36 GB for those of SDXL, of which photomaker alone needs 17 and instant-id 27
+ * Stable Diffusion 1.5, 37 GB for those of SDXL, of which photomaker alone needs 17 and instant-id 27
  * (full-size-files.js). With `--torch` the reference runs afterwards (tools/reference/setup.sh). Prints one JSON object,
  * and the log of each prediction before it on standard error.
  */

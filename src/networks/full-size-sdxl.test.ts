@@ -206,6 +206,16 @@ describe('face-to-many: every tensor is used once', () => {
     expect(model.outputs).toEqual([{ name: 'sample', type: 'float32', dims: [1, 4, 128, 96] }]);
   });
 
+  // Megabytes, as pages about them tell: of which rank they are follows from it.
+  test.each([
+    ['lora-kohya-sdxl', 32, 171],
+    ['lora-kohya-sdxl', 128, 681],
+    ['lora-attention-sdxl', 32, 186],
+  ])('%s of rank %i is as large as one that is published', (header, rank, megabytes) => {
+    const bytes = headerBytes(withRank(recordedHeader(header), rank));
+    expect(Math.abs(bytes / 1e6 - megabytes)).toBeLessThan(1);
+  });
+
   test('by the text encoders with a style that also changes them', async () => {
     const header = { ...recordedHeader('lora-kohya-sdxl'), ...recordedHeader('lora-kohya-text') };
     const encoders = [
