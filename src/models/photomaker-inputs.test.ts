@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { miniContext } from '../../test/support/mini-context.ts';
+import { CanceledError } from '../base/errors.ts';
 import type { RgbImage } from '../base/image.ts';
 import type { InputOf } from '../catalog/fields.ts';
 import type { OutputFile, PredictContext } from '../catalog/model.ts';
@@ -182,4 +183,14 @@ test('a preview of each step is offered', async () => {
     [128, 128],
     [128, 128],
   ]);
+});
+
+test('a canceled prediction stops before its next step', async () => {
+  let steps = -1;
+  const throwIfAborted = (): void => {
+    if (steps === 1) throw new CanceledError();
+  };
+  const canceling = { ...context, step: () => void steps++, signal: { aborted: false, throwIfAborted } };
+  await expect(predict({ num_steps: 50 }, canceling)).rejects.toThrow(CanceledError);
+  expect(steps).toBe(1);
 });
