@@ -16,10 +16,16 @@ import { poseOfLaterRelease } from './pose.ts';
 /** Of controlnet_aux 0.0.7, with the shorter side at 512. */
 export const poseStructure: Annotator = poseOfLaterRelease;
 
+/** Blue first: where two colours change equally much, the first one decides in which direction an edge runs. */
 export const cannyStructure: Annotator = {
   weights: [],
-  annotate: (photograph) => canny(photograph, 100, 200),
+  annotate: (photograph) => canny(blueFirst(photograph), 100, 200),
 };
+
+function blueFirst({ width, height, data }: RgbImage): RgbImage {
+  const swapped = data.map((_, index) => data[index + 2 * (1 - (index % 3))]!);
+  return { width, height, channels: 3, data: swapped };
+}
 
 const depthFile = 'pytorch_model.bin';
 /** What its feature extractor makes of every picture, whatever its shape. */
@@ -47,7 +53,7 @@ export const depthStructure: Annotator = {
 };
 
 /** As transformers v4.36.2 `DPTImageProcessor`. [H, W, 3] of 0…255 -> [1, 3, H, W] of -1…1 */
-function networkInput({ width, height, data }: RgbImage): Tensor<'float32'> {
+export function networkInput({ width, height, data }: RgbImage): Tensor<'float32'> {
   const size = width * height;
   const pixels = float32([1, 3, height, width]);
   for (let pixel = 0; pixel < size; pixel++) {

@@ -21,8 +21,9 @@ done
 .venv/bin/pip install --quiet --no-deps --target .venv/peft-0.7.1 peft==0.7.1 accelerate==0.26.1 psutil==5.9.8
 # The sampling module alone is used, so what the package wants for training stays away.
 .venv/bin/pip install --quiet --no-deps --target .venv/k-diffusion k-diffusion==0.1.1.post1
-# The annotators of rossjillian/controlnet, and the release with the HED network that may be used commercially.
-for release in 0.0.3 0.0.6; do
+# The annotators of rossjillian/controlnet, the release with the HED network that may be used commercially, and that of
+# InstantID's poses.
+for release in 0.0.3 0.0.6 0.0.7; do
   .venv/bin/pip install --quiet --no-deps --target ".venv/controlnet_aux-$release" "controlnet-aux==$release"
 done
 .venv/bin/pip install --quiet --no-deps --target .venv/timm-0.6.13 timm==0.6.13
