@@ -11,7 +11,7 @@ import { encodeImage, imageFormats } from '../base/encode-image.ts';
 import { InputError } from '../base/errors.ts';
 import { type RgbImage, readImage } from '../base/image.ts';
 import { bicubic, resize } from '../base/resize.ts';
-import { choice, type InputOf, image, integer, number, text, toggle } from '../catalog/fields.ts';
+import { choice, image, integer, number, text, toggle } from '../catalog/fields.ts';
 import { defineModel, type LocatedWeights, type OutputFile, type PredictContext } from '../catalog/model.ts';
 import { antelopev2, logFaceLicence } from '../faces/antelopev2.ts';
 import { centreFace } from '../faces/centre-face.ts';
@@ -162,12 +162,22 @@ const inputs = {
   disable_safety_checker: toggle({ description: 'Disable safety checker for generated images', default: false }),
 };
 
-/** In the order in which the original adds them up. */
-const structures = {
-  pose: { controlNet: poseControlNet, annotator: poseStructure },
-  canny: { controlNet: cannyControlNet, annotator: cannyStructure },
-  depth: { controlNet: depthControlNet, annotator: depthStructure },
-};
+/** ControlNets beside IdentityNet, in the order in which the original adds them up, and the inputs that they hear. */
+const structures = [
+  { enable: 'enable_pose_controlnet', strength: 'pose_strength', controlNet: poseControlNet, annotator: poseStructure },
+  {
+    enable: 'enable_canny_controlnet',
+    strength: 'canny_strength',
+    controlNet: cannyControlNet,
+    annotator: cannyStructure,
+  },
+  {
+    enable: 'enable_depth_controlnet',
+    strength: 'depth_strength',
+    controlNet: depthControlNet,
+    annotator: depthStructure,
+  },
+] as const;
 
 /** Pixels of the longest side, of the photograph and of the picture that lends its pose. */
 const photographSide = 1280;
@@ -191,7 +201,7 @@ export default defineModel({
     antelopev2,
     lcmLora,
     safetyChecker,
-    ...Object.values(structures).flatMap(({ controlNet, annotator }) => [controlNet, ...annotator.weights]),
+    ...structures.flatMap(({ controlNet, annotator }) => [controlNet, ...annotator.weights]),
   ],
 
   async *predict(input, context) {
@@ -205,7 +215,7 @@ export default defineModel({
       input.pose_image === undefined
         ? undefined
         : resizeToLongestSide(await readImage(input.pose_image, 'pose_image'), poseSide, 'pose_image');
-    const controls = chosenControls(input);
+    const controls = structures.filter(({ enable, strength }) => input[enable] && input[strength] > 0);
     const base = stableDiffusionXl[input.sdxl_weights];
     const { set, folderOf } = await locateEach(context.locate, [
       base,
@@ -248,7 +258,7 @@ export default defineModel({
     const adapter = join(folderOf(instantId), faceAdapterFile);
     const nobody = new Float32Array(identity.length);
     const tokens = await faceTokens(residency, adapter, guided ? [nobody, identity] : [identity]);
-    const strengths = [input.controlnet_conditioning_scale, ...controls.map(({ strength }) => strength)];
+    const strengths = [input.controlnet_conditioning_scale, ...controls.map(({ strength }) => input[strength])];
     /** Of each condition that the rows are drawn after, everything but latents and timestep. */
     const conditions = prompts.map((_, half) => ({
       ...promptFeeds(text, half, timeIds(height, width)),
@@ -308,16 +318,6 @@ export default defineModel({
     yield* files;
   },
 });
-
-/** Those that are switched on and add something, in the original's order. */
-function chosenControls(input: InputOf<typeof inputs>) {
-  const asked = [
-    { ...structures.pose, enabled: input.enable_pose_controlnet, strength: input.pose_strength },
-    { ...structures.canny, enabled: input.enable_canny_controlnet, strength: input.canny_strength },
-    { ...structures.depth, enabled: input.enable_depth_controlnet, strength: input.depth_strength },
-  ];
-  return asked.filter(({ enabled, strength }) => enabled && strength > 0);
-}
 
 /** `Class`, `Class-Karras` or `Class-Karras-SDE`, of the base's own schedule. */
 function chooseSampler(name: string, schedule: SchedulerConfig, steps: number): Sampler {
