@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
+import { expectSamePixels } from '../../test/support/expect-same-pixels.ts';
 import { encodeImage } from './encode-image.ts';
 import { type RgbImage, readImage } from './image.ts';
 
@@ -28,6 +30,18 @@ test('a better quality is nearer to the picture and takes more bytes; 0 is the w
     expect(distances).toEqual(distances.toSorted((a, b) => b - a));
     expect(new Set(sizes).size).toBe(4);
   }
+});
+
+test.each([
+  ['webp', 80, 'encoded-80.webp'],
+  ['webp', 3, 'encoded-3.webp'],
+  ['jpg', 80, 'encoded-80.jpeg'],
+  ['jpg', 0, 'encoded-0.jpeg'],
+] as const)('%s of quality %i: the pixels that Pillow’s has', async (format, quality, file) => {
+  const place = (name: string): string =>
+    new URL(`../../test/fixtures/pipelines/instant-id/${name}`, import.meta.url).pathname;
+  const { bytes } = await encodeImage(await readImage(place('encoded.png')), format, quality);
+  expectSamePixels(await decode(bytes), await decode(readFileSync(place(file))));
 });
 
 test('PNG keeps every pixel, whatever the quality', async () => {
