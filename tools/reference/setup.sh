@@ -19,6 +19,8 @@ done
 .venv/bin/pip install --quiet --no-deps --target .venv/transformers-4.36.2 transformers==4.36.2 tokenizers==0.15.2
 # Fuses PhotoMaker's LoRA, as in its own container.
 .venv/bin/pip install --quiet --no-deps --target .venv/peft-0.7.1 peft==0.7.1 accelerate==0.26.1 psutil==5.9.8
+# InstantID's release of it.
+.venv/bin/pip install --quiet --no-deps --target .venv/peft-0.8.2 peft==0.8.2 accelerate==0.26.1
 # The sampling module alone is used, so what the package wants for training stays away.
 .venv/bin/pip install --quiet --no-deps --target .venv/k-diffusion k-diffusion==0.1.1.post1
 # The annotators of rossjillian/controlnet, the release with the HED network that may be used commercially, and that of
