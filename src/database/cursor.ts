@@ -15,7 +15,7 @@ export function formatCursor({ direction, createdAt, id }: Cursor): string {
 /** @throws InputError when it is not one of ours */
 export function parseCursor(text: string): Cursor {
   const [, direction, milliseconds, id] =
-    /^(older|newer) (\d{1,15}) ([0-9a-z]{26,32})$/.exec(Buffer.from(text, 'base64url').toString()) ?? [];
+    /^(older|newer) (\d{1,14}) ([0-9a-z]{26,32})$/.exec(Buffer.from(text, 'base64url').toString()) ?? [];
   if (!direction || !milliseconds || !id) throw new InputError('Invalid cursor', 'cursor');
   return { direction: direction as Cursor['direction'], createdAt: new Date(Number(milliseconds)), id };
 }

@@ -22,9 +22,9 @@ export function startDeadlines(database: Database, log: Logger): { close(): Prom
     for (const { id } of near.filter(({ ms }) => ms <= 0)) {
       if (!closing) await pass(database, id);
     }
-    if (near.length === batch) return 0;
     const next = near.find(({ ms }) => ms > 0);
-    return next ? Math.floor(next.ms) + 1 : lookMs;
+    if (next) return Math.floor(next.ms) + 1;
+    return near.length === batch ? 0 : lookMs;
   };
   const lookAgain = (delay: number): void => {
     if (closing) return;

@@ -45,9 +45,13 @@ export function predictionCreator(server: Server): CreatePrediction {
       ...(isOn(headers['x-report-aborted']) && { reportsAborted: true }),
     };
     const digest = digestOf(request);
-    const prediction = await resends.once(`${account} ${digest}`, reply, () =>
-      keep(request, entry, checked.input, extras, key === undefined ? undefined : { key, request: digest }),
-    );
+    const make = (identity?: IdempotencyKey): Promise<Prediction> =>
+      keep(request, entry, checked.input, extras, identity);
+    // A key says by itself what is the same.
+    const prediction =
+      key === undefined
+        ? await resends.once(`${account} ${digest}`, reply, make)
+        : await make({ key, request: digest });
     const wait = parsePrefer(headers.prefer);
     const answered = wait ? asStillStarting(await hold(prediction, wait.holdMs)) : prediction;
     const answer = predictionJson(answered, originOf(request, server.settings));
@@ -62,7 +66,7 @@ export function predictionCreator(server: Server): CreatePrediction {
     entry: CatalogueEntry,
     input: Record<string, unknown>,
     extras: Extras,
-    key: IdempotencyKey | undefined,
+    key?: IdempotencyKey,
   ): Promise<Prediction> {
     const { predictions, files } = server;
     const caller = { account: request.account, origin: originOf(request, server.settings) };

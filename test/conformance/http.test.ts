@@ -296,6 +296,19 @@ describe('following', () => {
   });
 
   test.each([
+    ['0000-01-01T00:00:00Z', '9999-12-31T23:59:59-23:59'],
+    ['0001-01-01T00:00:00+23:59', '9999-12-31T23:59:59Z'],
+  ])('S20 everything lies between %s and %s', async (early, late) => {
+    await create({ text: 'between' });
+    const found = async (after: string, before: string): Promise<number> => {
+      const query = new URLSearchParams({ created_after: after, created_before: before });
+      return (await call('GET', `/predictions?${query}`)).body.results.length;
+    };
+    expect(await found(early, late)).toBeGreaterThan(0);
+    expect(await found(late, early)).toBe(0);
+  });
+
+  test.each([
     'created_after=yesterday',
     'created_after=2026-13-01',
     'created_before=%00',
@@ -303,6 +316,8 @@ describe('following', () => {
     'source=mars',
     'cursor=nonsense',
     'cursor=%00',
+    // The year 33658, which no database takes.
+    `cursor=${Buffer.from(`older 999999999999999 ${'0'.repeat(26)}`).toString('base64url')}`,
     'created_after=1&created_after=2',
   ])('S20 ?%s is refused', async (query) => {
     const { status, body } = await call('GET', `/predictions?${query}`);

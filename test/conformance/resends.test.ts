@@ -147,6 +147,26 @@ describe('Idempotency-Key', () => {
     expect((await create({ text: 'mine' }, { 'idempotency-key': 'a-2' })).body.id).toBe(first.body.id);
   });
 
+  test('D90 another key is another prediction, also after a connection that broke', async () => {
+    const input = { text: 'keyed and cut', steps: 50, step_ms: 20 };
+    const cut = new AbortController();
+    const gone = fetch(`${server.origin}/v1/models/test/echo/predictions`, {
+      method: 'POST',
+      headers: {
+        ...{ authorization: 'Bearer r8_one', 'content-type': 'application/json' },
+        ...{ prefer: 'wait', 'idempotency-key': 'a-4' },
+      },
+      body: JSON.stringify({ input }),
+      signal: cut.signal,
+    }).catch(() => {});
+    await waitUntil('it is made', async () => (await madeWith(input.text)).length === 1);
+    cut.abort();
+    await gone;
+    const other = await create(input, { 'idempotency-key': 'a-5' });
+    expect(await madeWith(input.text)).toHaveLength(2);
+    expect((await create(input, { 'idempotency-key': 'a-5' })).body.id).toBe(other.body.id);
+  });
+
   test('D90 a key that is none', async () => {
     for (const key of ['', 'with space', 'ä', 'x'.repeat(256)]) {
       const { status, body } = await create({}, { 'idempotency-key': key });

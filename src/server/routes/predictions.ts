@@ -84,7 +84,12 @@ function listQueryOf(query: unknown): Omit<ListQuery, 'account'> {
   };
 }
 
+/** Databases do not take every year that a date can have. None has a prediction from outside of these. */
+const earliest = Date.parse('1970-01-01T00:00:00Z');
+const latest = Date.parse('9000-01-01T00:00:00Z');
+
 /** In a query string an unescaped + arrives as a space. */
 function dateOf(text: string): Date {
-  return new Date(text.replace(' ', '+'));
+  const moment = Date.parse(text.replace(' ', '+'));
+  return new Date(Math.min(Math.max(moment, earliest), latest));
 }
