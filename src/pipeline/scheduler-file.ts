@@ -1,7 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { WeightError } from '../base/errors.ts';
 import { asOptions } from '../networks/config-options.ts';
 import type { SchedulerConfig } from '../schedulers/config.ts';
-import { readConfig } from '../weights/network-files.ts';
 
 /**
  * The noise that a base model was trained on, and where its runs step.
@@ -10,5 +11,18 @@ import { readConfig } from '../weights/network-files.ts';
  * @throws WeightError when it is missing or damaged
  */
 export async function readSchedulerConfig(folder: string): Promise<SchedulerConfig> {
-  return asOptions(await readConfig(join(folder, 'scheduler', 'scheduler_config.json')));
+  const path = join(folder, 'scheduler', 'scheduler_config.json');
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new WeightError(`The configuration ${path} cannot be read (${error.code}); download it again.`);
+  });
+  try {
+    return asOptions(JSON.parse(withNumbers(text)));
+  } catch {
+    throw new WeightError(`The configuration ${path} is not that of a scheduler; download it again.`);
+  }
+}
+
+/** Python writes an infinite number, such as DPM-Solver's `lambda_min_clipped`, in a way that JSON does not have. */
+function withNumbers(text: string): string {
+  return text.replaceAll(/(?<=[:,[]\s*-?)Infinity\b/g, '1e999');
 }
