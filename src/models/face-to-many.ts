@@ -11,19 +11,20 @@ import { midasWeights } from '../annotators/midas.ts';
 import { paddedDepth } from '../annotators/midas-padded.ts';
 import { InputError } from '../base/errors.ts';
 import { encodePng, type RgbImage, readImage } from '../base/image.ts';
-import { choice, type InputOf, image, integer, number, text } from '../catalog/fields.ts';
+import { choice, type InputOf, image, integer, lora, number, text } from '../catalog/fields.ts';
 import { defineModel, type PredictContext, type WeightRepository } from '../catalog/model.ts';
 import { antelopev2, logFaceLicence } from '../faces/antelopev2.ts';
 import { centreFace } from '../faces/centre-face.ts';
 import { embedFace } from '../faces/embed.ts';
 import { findFace } from '../faces/find-face.ts';
 import { drawKeyPoints } from '../faces/key-points.ts';
+import { strangersEmbedding } from '../faces/strangers-embedding.ts';
 import { brownianNoise, brownianTree } from '../math/brownian-tree.ts';
-import { cpuNormals, cpuUniforms, cudaNormals } from '../math/random.ts';
+import { cpuNormals, cudaNormals } from '../math/random.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
 import { unetNetwork } from '../networks/unet.ts';
 import { cropToMultiple, fitInto, hintPicture } from '../pipeline/comfy-pictures.ts';
-import { type ComfyPrompt, encodeComfyPrompts } from '../pipeline/comfy-prompt.ts';
+import { encodeComfyPrompts } from '../pipeline/comfy-prompt.ts';
 import type { Size } from '../pipeline/control-size.ts';
 import { decodePictures } from '../pipeline/decode.ts';
 import { encodePicture } from '../pipeline/encode.ts';
@@ -41,6 +42,7 @@ import type { Residency } from '../runtime/residency.ts';
 import { comfyKarrasLadder } from '../schedulers/comfy-ladder.ts';
 import { dpmpp2mSde } from '../schedulers/dpmpp-2m-sde.ts';
 import { type FaceToManyStyle, styledPrompts } from '../text/face-to-many-styles.ts';
+import { fitLora } from '../weights/fit-lora.ts';
 import { weightFiles } from '../weights/inventory.ts';
 
 /** The photograph's longer side. */
@@ -53,8 +55,6 @@ const vaeScalingFactor = 0.13025;
 const steps = 17;
 /** Below this the original's ladder takes more memory than there is. */
 const leastDenoising = 0.0001;
-/** What nobody's face is made of, in place of the zeros that InstantID has. */
-const strangerNoise = Math.fround(0.35);
 
 const inputs = {
   image: image({ description: 'An image of a person to be converted', optional: true }),
@@ -93,7 +93,7 @@ const inputs = {
     maximum: 1,
   }),
   seed: integer({ description: 'Fix the random seed for reproducibility', optional: true, wide: true }),
-  custom_lora_url: text({
+  custom_lora_url: lora({
     description:
       'URL to a Replicate custom LoRA. Must be in the format https://replicate.delivery/pbxt/[id]/trained_model.tar or ' +
       'https://pbxt.replicate.delivery/[id]/trained_model.tar',
@@ -199,8 +199,9 @@ async function redraw(task: Task, located: EachLocated, context: PredictContext)
   const [, , height, width] = latents.dims as [number, number, number, number];
   const size = { width: 8 * width, height: 8 * height };
 
-  const { prompts, lora } = styleOf(input, located);
-  const texts = await encodeComfyPrompts(residency, base, prompts, log, { files: [lora], scale: input.lora_scale });
+  const { prompts, file, field } = styleOf(input, located);
+  const fitting = await fitLora(file, { base, field, log });
+  const texts = await encodeComfyPrompts(residency, base, prompts, log, { files: [fitting], scale: input.lora_scale });
   signal.throwIfAborted();
   const adapter = join(located.folderOf(instantId), faceAdapterFile);
   const faces = await faceTokens(residency, adapter, [face.embedding, strangersEmbedding(face.embedding)]);
@@ -213,7 +214,7 @@ async function redraw(task: Task, located: EachLocated, context: PredictContext)
     {
       controlnets: controls.map(({ folder }) => ({ folder, conditionBatch: 1, contextLength: tokensPerFace })),
       imageTokens: { file: adapter, length: tokensPerFace },
-      loras: [lora],
+      loras: [fitting],
     },
   );
   const shared = {
@@ -256,18 +257,18 @@ async function redraw(task: Task, located: EachLocated, context: PredictContext)
 }
 
 /** With a LoRA of the caller's the prompts are used as they are. */
-function styleOf(input: Input, located: EachLocated): { prompts: ComfyPrompt[]; lora: string } {
-  const { style, prompt, negative_prompt, custom_lora_url } = input;
-  const styled =
-    custom_lora_url === undefined
-      ? styledPrompts(style, prompt, negative_prompt)
-      : { prompt, negativePrompt: negative_prompt };
+function styleOf({ style, prompt, negative_prompt, custom_lora_url }: Input, { folderOf }: EachLocated) {
+  const styled = styledPrompts(style, prompt, negative_prompt);
+  const own = { prompt, negativePrompt: negative_prompt };
+  const used = custom_lora_url === undefined ? styled : own;
   return {
     prompts: [
-      { text: styled.prompt, field: 'prompt' },
-      { text: styled.negativePrompt, field: 'negative_prompt' },
+      { text: used.prompt, field: 'prompt' },
+      { text: used.negativePrompt, field: 'negative_prompt' },
     ],
-    lora: custom_lora_url ?? join(located.folderOf(styleLoras[style]), weightFiles(styleLoras[style])[0]!.path),
+    ...(custom_lora_url === undefined
+      ? { file: join(folderOf(styleLoras[style]), weightFiles(styleLoras[style])[0]!.path), field: 'style' }
+      : { file: custom_lora_url, field: 'custom_lora_url' }),
   };
 }
 
@@ -301,14 +302,6 @@ async function controlsOf(
     });
   }
   return controls;
-}
-
-/** Noise that is the same for the same face: the original guides away from it. */
-function strangersEmbedding(embedding: Float32Array): Float32Array {
-  const sum = Math.trunc(embedding.reduce((total, value) => total + value, 0));
-  const modulus = 1_000_000_007;
-  const noise = cpuUniforms(((sum % modulus) + modulus) % modulus).uniform(embedding.length);
-  return noise.map((value) => value * strangerNoise);
 }
 
 /** As ComfyUI takes it. @throws InputError outside of 64 bits */
