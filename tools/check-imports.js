@@ -37,7 +37,7 @@ const walls = {
   catalog: ['base', 'ajv', 'type:*'],
   worker: ['catalog', 'runtime', 'weights', 'base'],
   database: ['base', '@electric-sql/pglite', 'kysely', 'pg', 'pg-boss'],
-  storage: ['base', 'undici', 'ipaddr.js'],
+  storage: ['base', 'undici', 'ipaddr.js', 'tar-stream'],
   accounts: ['database', 'base', 'kysely'],
   uploads: ['type:accounts', 'database', 'storage', 'base', 'kysely'],
   webhooks: ['type:accounts', 'database', 'storage', 'base', 'kysely'],

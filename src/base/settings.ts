@@ -51,6 +51,13 @@ export interface Settings {
   /** Largest file of an input URL, bytes. */
   fetchMaxBytes: number;
   fetchTimeoutMs: number;
+  /** What addresses of LoRAs may begin with, besides those of Replicate's trainers. */
+  loraOrigins: readonly string[];
+  /** Largest file of a LoRA's address, bytes. */
+  loraMaxBytes: number;
+  loraTimeoutMs: number;
+  /** Bytes that fetched LoRAs take together on this machine before those that were used longest ago are removed. */
+  loraCacheBytes: number;
   /** Webhooks may go to private addresses and by plain http; `undefined`: where only this machine can ask for them. */
   webhookPrivate: boolean | undefined;
   /** Milliseconds after its first attempt until a webhook that has to arrive is given up. */
@@ -99,6 +106,10 @@ export function readSettings(environment: Environment = process.env): Settings {
     fetchPrivate: flag(environment, 'DARKROOM_FETCH_PRIVATE'),
     fetchMaxBytes: count(environment, 'DARKROOM_FETCH_MAX_BYTES', 100 * 1024 * 1024, 1, Number.MAX_SAFE_INTEGER),
     fetchTimeoutMs: duration(environment, 'DARKROOM_FETCH_TIMEOUT') ?? 30_000,
+    loraOrigins: list(environment.DARKROOM_LORA_ORIGINS).map(loraOrigin),
+    loraMaxBytes: count(environment, 'DARKROOM_LORA_MAX_BYTES', 2 ** 30, 1, Number.MAX_SAFE_INTEGER),
+    loraTimeoutMs: duration(environment, 'DARKROOM_LORA_TIMEOUT') ?? 10 * 60_000,
+    loraCacheBytes: size(environment, 'DARKROOM_LORA_CACHE') ?? 10 * 2 ** 30,
     webhookPrivate: environment.DARKROOM_WEBHOOK_PRIVATE ? flag(environment, 'DARKROOM_WEBHOOK_PRIVATE') : undefined,
     webhookGiveUpMs: duration(environment, 'DARKROOM_WEBHOOK_GIVE_UP') ?? 60_000,
     uploadMaxBytes: count(environment, 'DARKROOM_UPLOAD_MAX_BYTES', 100 * 1024 * 1024, 1, Number.MAX_SAFE_INTEGER),
@@ -186,6 +197,16 @@ function corsOrigin(value: string): string {
   if (URL.canParse(value) && new URL(value).origin === value) return value;
   throw new SettingsError(
     `DARKROOM_CORS_ORIGINS holds "${value}"; write origins such as https://app.example, without a path, or *.`,
+  );
+}
+
+function loraOrigin(value: string): string {
+  if (URL.canParse(value)) {
+    const { protocol, username, password, search, hash, href } = new URL(value);
+    if (/^https?:$/.test(protocol) && !username && !password && !search && !hash) return href;
+  }
+  throw new SettingsError(
+    `DARKROOM_LORA_ORIGINS holds "${value}"; write what addresses begin with, such as https://models.example/loras/.`,
   );
 }
 

@@ -38,8 +38,8 @@ export interface ImageField extends Common {
   alias?: string;
 }
 /**
- * Weights of the caller's: a URL on the wire, in `predict` the local path of a `.safetensors` file whose layout is
- * sound and whose tensors are anybody's. Where it may come from is the operator's decision (docs/loras.md).
+ * A LoRA of the caller's: a URL on the wire, in `predict` the local path of a `.safetensors` file from anywhere, which
+ * `weights/fit-lora.ts` checks. Where it may come from is the operator's decision (docs/loras.md).
  */
 export interface LoraField extends Common {
   kind: 'lora';

@@ -12,6 +12,7 @@ import { compileInputCheck } from '../catalog/validate.ts';
 import { type EngineProcess, startEngineProcess } from '../predictions/engine-process.ts';
 import { resolveInput } from '../predictions/resolve-input.ts';
 import { createLocalFileStore } from '../storage/local-files.ts';
+import { takeLora } from '../storage/lora-archive.ts';
 import type { HostMessage } from '../worker/protocol.ts';
 import { type Command, UsageError } from './command.ts';
 import { parseInputFlags } from './input-flags.ts';
@@ -61,9 +62,10 @@ async function run(args: string[]): Promise<number> {
   process.once('SIGINT', () => canceled.abort());
   const engine = await startEngineProcess(process.env, canceled.signal, createLog('warn'));
   try {
-    const resolved = await resolve(model, input, { scratch, settings, signal: canceled.signal });
+    const progress = createProgress(values.quiet ?? false);
+    const resolved = await resolve(model, input, { scratch, settings, signal: canceled.signal, progress });
     const job: Job = { type: 'predict', id: 'predict', model: slug(model), input: resolved, outputFolder: scratch };
-    const files = await predict(engine, job, createProgress(values.quiet ?? false), canceled.signal);
+    const files = await predict(engine, job, progress, canceled.signal);
     for (const [index, file] of files.entries()) {
       const target = outputPath(values.output, file.name, index, files.length);
       await copyFile(file.path, target);
@@ -97,17 +99,29 @@ function checkInput(model: ModelDefinition, input: Record<string, unknown>): voi
   }
 }
 
+interface ResolveContext {
+  scratch: string;
+  settings: Settings;
+  signal: AbortSignal;
+  progress: Progress;
+}
+
 /** Paths stay as they are; URLs are fetched, defaults filled in. */
 async function resolve(
   model: ModelDefinition,
   input: Record<string, unknown>,
-  { scratch, settings, signal }: { scratch: string; settings: Settings; signal: AbortSignal },
+  { scratch, settings, signal, progress }: ResolveContext,
 ): Promise<Record<string, unknown>> {
   const isPathOf = (name: string): boolean => isFile(model.inputs[name]!) && isPath(input[name]);
   const local = Object.fromEntries(Object.entries(input).filter(([name]) => isPathOf(name)));
   const rest = Object.fromEntries(Object.entries(input).filter(([name]) => !isPathOf(name)));
   const files = createLocalFileStore(join(settings.home, 'files'));
-  return { ...(await resolveInput(model.inputs, rest, { files, settings, folder: scratch, signal })), ...local };
+  const log = (line: string): void => progress.log(`${line}\n`);
+  for (const [name, path] of Object.entries(local)) {
+    if (model.inputs[name]!.kind !== 'lora') continue;
+    local[name] = await takeLora(String(path), join(scratch, `${name}.safetensors`), name);
+  }
+  return { ...(await resolveInput(model.inputs, rest, { files, settings, folder: scratch, signal, log })), ...local };
 }
 
 function isPath(value: unknown): boolean {

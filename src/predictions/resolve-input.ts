@@ -7,13 +7,17 @@ import { isDataUrl, parseDataUrl } from '../storage/data-url.ts';
 import { fetchToFile } from '../storage/fetch-url.ts';
 import { parseFileRef } from '../storage/file-ref.ts';
 import type { FileStore } from '../storage/files.ts';
+import { takeLora } from '../storage/lora-archive.ts';
+import { type LoraOptions, loraFile } from '../storage/lora-file.ts';
 
 export interface ResolveOptions {
   files: FileStore;
-  settings: Pick<Settings, 'fetchMaxBytes' | 'fetchTimeoutMs' | 'fetchPrivate'>;
+  settings: Pick<Settings, 'fetchMaxBytes' | 'fetchTimeoutMs'> & LoraOptions['settings'];
   /** Where fetched files go; it belongs to this attempt alone. */
   folder: string;
   signal: AbortSignal;
+  /** For the prediction's logs. */
+  log(line: string): void;
 }
 
 /**
@@ -31,13 +35,20 @@ export async function resolveInput(
     const value = input[name] ?? defaultOf(field);
     if (value === undefined) continue;
     if (field.kind === 'lora' && value === '') continue;
-    resolved[name] = isFile(field) ? await localPath(name, String(value), options) : value;
+    if (field.kind === 'lora') resolved[name] = await loraPath(name, String(value), options);
+    else resolved[name] = isFile(field) ? await localPath(name, String(value), options) : value;
   }
   return resolved;
 }
 
 function defaultOf(field: Field): unknown {
   return 'default' in field ? field.default : undefined;
+}
+
+async function loraPath(name: string, value: string, options: ResolveOptions): Promise<string> {
+  if (!parseFileRef(value) && !isDataUrl(value)) return loraFile(value, { ...options, field: name });
+  const path = await localPath(name, value, options);
+  return takeLora(path, join(options.folder, `${name}.safetensors`), name);
 }
 
 async function localPath(name: string, value: string, options: ResolveOptions): Promise<string> {

@@ -110,7 +110,12 @@ async function carryOut(options: RunOptions, signal: AbortSignal, lost: () => vo
   };
   try {
     await mkdir(join(folder, 'output'), { recursive: true });
-    const input = await resolveInput(model.inputs, prediction.input, { ...options, folder, signal });
+    const input = await resolveInput(model.inputs, prediction.input, {
+      ...options,
+      folder,
+      signal,
+      log: (line) => logs.add(`${line}\n`),
+    });
     signal.throwIfAborted();
     const outcome = await predict(engine, { ...prediction, input }, join(folder, 'output'), (message) => {
       if (message.type === 'log') logs.add(message.text);

@@ -18,7 +18,26 @@ export interface FetchOptions {
   signal?: AbortSignal;
   /** Name of the input that holds the URL, for messages. */
   field?: string;
+  kind?: FetchedKind;
+  /** Hears of the bytes as they arrive; how many there will be is not always known. */
+  onBytes?(bytes: number, total: number | undefined): void;
 }
+
+/** What is fetched. */
+export interface FetchedKind {
+  /** The header of the request. */
+  accept: string;
+  /** Name of the setting that bounds the size, for messages. */
+  sizeSetting: string;
+  /** What a caller can do whose URL is not read, for messages. */
+  otherWay: string;
+}
+
+const picture: FetchedKind = {
+  accept: 'image/*, */*;q=0.8',
+  sizeSetting: 'DARKROOM_FETCH_MAX_BYTES',
+  otherWay: 'send the file as a data URL',
+};
 
 const mostRedirects = 5;
 
@@ -31,16 +50,17 @@ const mostRedirects = 5;
 export async function fetchToFile(url: string, destination: string, options: FetchOptions): Promise<number> {
   const timeout = AbortSignal.timeout(options.timeoutMs);
   const signal = options.signal ? AbortSignal.any([timeout, options.signal]) : timeout;
-  const agent = guardedAgent(options.allowPrivate ? undefined : new Refusal(notPublic));
+  const { kind = picture } = options;
+  const agent = guardedAgent(options.allowPrivate ? undefined : new Refusal(notPublic(kind)));
   const refuse = (reason: string): InputError =>
     new InputError(`${options.field ? `${options.field}: ` : ''}${shown(url)} ${reason}`, options.field);
   let created = false;
   try {
-    const body = await follow(url, agent, signal, options);
+    const { body, total } = await follow(url, agent, signal, { ...options, kind });
     const file = await open(destination, 'wx', 0o600);
     created = true;
     try {
-      return await save(body, file, options.maxBytes);
+      return await save(body, file, { ...options, kind, total });
     } finally {
       await file.close();
     }
@@ -49,29 +69,37 @@ export async function fetchToFile(url: string, destination: string, options: Fet
     options.signal?.throwIfAborted();
     if (timeout.aborted)
       throw refuse(
-        `did not answer in full within ${options.timeoutMs / 1000} s; check the address, or send the file as a data URL.`,
+        `did not answer in full within ${options.timeoutMs / 1000} s; check the address, or ${kind.otherWay}.`,
       );
     throw error instanceof Refusal
       ? refuse(error.message)
       : isNetworkError(error)
-        ? refuse(networkReason(error))
+        ? refuse(networkReason(error, kind))
         : error;
   } finally {
     await agent.destroy();
   }
 }
 
-async function follow(url: string, agent: Agent, signal: AbortSignal, options: FetchOptions): Promise<Readable> {
+interface Answer {
+  body: Readable;
+  /** Bytes, where the answer says so. */
+  total: number | undefined;
+}
+
+type KindOptions = FetchOptions & { kind: FetchedKind };
+
+async function follow(url: string, agent: Agent, signal: AbortSignal, options: KindOptions): Promise<Answer> {
   let current = url;
   for (let hop = 0; hop <= mostRedirects; hop++) {
-    const target = checkUrl(current, options.allowPrivate);
+    const target = checkUrl(current, options);
     const { statusCode, headers, body } = await request(target, {
       dispatcher: agent,
       signal,
       headersTimeout: options.timeoutMs,
       bodyTimeout: options.timeoutMs,
       // Compressed, a small answer could become a large file; pictures are compressed already.
-      headers: { accept: 'image/*, */*;q=0.8', 'accept-encoding': 'identity', 'user-agent': 'darkroom' },
+      headers: { accept: options.kind.accept, 'accept-encoding': 'identity', 'user-agent': 'darkroom' },
     });
     const location = headers.location;
     if (statusCode >= 300 && statusCode < 400 && typeof location === 'string') {
@@ -91,17 +119,18 @@ async function follow(url: string, agent: Agent, signal: AbortSignal, options: F
         `answered with content-encoding ${encoding} although none was asked for; give another address.`,
       );
     }
-    if (Number(headers['content-length']) > options.maxBytes) {
+    const total = Number(headers['content-length']) || undefined;
+    if (total && total > options.maxBytes) {
       await discard(body);
-      throw new Refusal(tooLarge(options.maxBytes));
+      throw new Refusal(tooLarge(options));
     }
-    return body;
+    return { body, total };
   }
   throw new Refusal(`redirects more than ${mostRedirects} times; give the final address.`);
 }
 
 /** What can be known about a URL before its name is looked up. */
-function checkUrl(url: string, allowPrivate: boolean): URL {
+function checkUrl(url: string, { allowPrivate, kind }: KindOptions): URL {
   if (!URL.canParse(url)) throw new Refusal('is not a URL.');
   const target = new URL(url);
   if (target.protocol !== 'http:' && target.protocol !== 'https:') {
@@ -110,15 +139,18 @@ function checkUrl(url: string, allowPrivate: boolean): URL {
   if (target.username || target.password) {
     throw new Refusal('holds a user name or a password; give an address that needs none.');
   }
-  if (!allowPrivate && isPrivateLiteral(target)) throw new Refusal(notPublic);
+  if (!allowPrivate && isPrivateLiteral(target)) throw new Refusal(notPublic(kind));
   return target;
 }
 
-async function save(body: Readable, file: FileHandle, maxBytes: number): Promise<number> {
+type SaveOptions = KindOptions & Pick<Answer, 'total'>;
+
+async function save(body: Readable, file: FileHandle, options: SaveOptions): Promise<number> {
   let size = 0;
   for await (const chunk of body as AsyncIterable<Uint8Array>) {
     size += chunk.length;
-    if (size > maxBytes) throw new Refusal(tooLarge(maxBytes));
+    if (size > options.maxBytes) throw new Refusal(tooLarge(options));
+    options.onBytes?.(size, options.total);
     let written = 0;
     try {
       while (written < chunk.length) written += (await file.write(chunk, written)).bytesWritten;
@@ -137,12 +169,15 @@ async function discard(body: Readable): Promise<void> {
   body.destroy();
 }
 
-const notPublic =
-  'leads to a private or reserved network address, which this server does not read; ' +
-  'send the file as a data URL, or allow such addresses with DARKROOM_FETCH_PRIVATE=1.';
+function notPublic({ otherWay }: FetchedKind): string {
+  return (
+    'leads to a private or reserved network address, which this server does not read; ' +
+    `${otherWay}, or allow such addresses with DARKROOM_FETCH_PRIVATE=1.`
+  );
+}
 
-function tooLarge(maxBytes: number): string {
-  return `is larger than ${(maxBytes / 2 ** 20).toFixed(1)} MiB, the most that is read; send a smaller file, or raise DARKROOM_FETCH_MAX_BYTES.`;
+function tooLarge({ maxBytes, kind }: KindOptions): string {
+  return `is larger than ${(maxBytes / 2 ** 20).toFixed(1)} MiB, the most that is read; send a smaller file, or raise ${kind.sizeSetting}.`;
 }
 
 /** Everything of the socket, of TLS and of the parser; errors of the file system name their path. */
@@ -151,7 +186,7 @@ function isNetworkError(error: unknown): error is NodeJS.ErrnoException {
   return error.name === 'HTTPParserError' || typeof (error as NodeJS.ErrnoException).code === 'string';
 }
 
-function networkReason(error: NodeJS.ErrnoException): string {
+function networkReason(error: NodeJS.ErrnoException, { otherWay }: FetchedKind): string {
   switch (error.code) {
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
@@ -161,7 +196,7 @@ function networkReason(error: NodeJS.ErrnoException): string {
     case 'UND_ERR_SOCKET':
     case 'ECONNRESET':
     case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
-      return 'broke off in the middle of its answer; try again, or send the file as a data URL.';
+      return `broke off in the middle of its answer; try again, or ${otherWay}.`;
     default:
       return `cannot be read (${error.code ?? 'the host does not speak HTTP'}); check the address.`;
   }
