@@ -323,34 +323,57 @@ test('the mini set, which finds nobody, takes a face in the middle for granted a
   );
 });
 
-describe('nobody in the picture, with the full set', () => {
-  const somebody = {
-    bbox: [20, 8, 60, 56],
-    kps: [
-      [30, 24],
-      [46, 25],
-      [38, 33],
-      [32, 42],
-      [45, 43],
-    ],
-    det_score: 0.9,
-  };
+describe('faces, as the full set finds them', () => {
   const full = (sights: readonly GivenSight[]): PredictContext => ({
     ...context,
     residency: givenFaces(context.residency, sights),
     locate: async (wanted) => ({ ...(await context.locate(wanted)), set: 'full' }),
   });
-  const nobody = { faces: [], width: 1280, height: 64 };
+  const inPhotograph = (...faces: GivenFace[]): GivenSight => ({ faces, width: 1280, height: 64 });
+  const inPose = (...faces: GivenFace[]): GivenSight => ({ faces, width: 1024, height: 64 });
+  /** So many pixels wide, and half as much again high. */
+  const face = (left: number, top: number, width: number, det_score = 0.9): GivenFace => ({
+    bbox: [left, top, left + width, top + 1.5 * width],
+    kps: [
+      [left + 0.3 * width, top + 0.5 * width],
+      [left + 0.7 * width, top + 0.55 * width],
+      [left + 0.5 * width, top + 0.8 * width],
+      [left + 0.35 * width, top + 1.1 * width],
+      [left + 0.65 * width, top + 1.15 * width],
+    ],
+    det_score,
+  });
+  const quick = { num_inference_steps: 1, guidance_scale: 1 };
+  const with_ = async (sights: readonly GivenSight[], changes: Partial<Request> = {}): Promise<string> =>
+    textOf((await predict({ ...quick, ...changes }, full(sights)))[0]!);
+
+  test('of twenty in the photograph the wide one low in the picture counts, and not the surest', async () => {
+    const crowd = Array.from({ length: 19 }, (_, index) => face(4 + 60 * index, 1, 20, 0.99 - 0.01 * index));
+    const low = face(1180, 12, 24, 0.6);
+    const picture = await with_([inPhotograph(...crowd, low)]);
+    expect(picture).toBe(await with_([inPhotograph(low)]));
+    expect(picture).not.toBe(await with_([inPhotograph(crowd[0]!)]));
+  });
+
+  test('of several in the pose the last one counts, of which the detector is least sure', async () => {
+    const [sure, unsure] = [face(100, 2, 36, 0.9), face(700, 8, 30, 0.55)];
+    const photograph = inPhotograph(face(20, 4, 30));
+    const changes = { pose_image: otherStrip };
+    const picture = await with_([photograph, inPose(sure, unsure)], changes);
+    expect(picture).toBe(await with_([photograph, inPose(unsure)], changes));
+    expect(picture).not.toBe(await with_([photograph, inPose(sure)], changes));
+  });
 
   test.each([
-    ['image', [nobody]],
-    [
-      'pose_image',
-      [
-        { ...nobody, faces: [somebody as GivenFace] },
-        { faces: [], width: 1024, height: 64 },
-      ],
-    ],
+    ['cut by the border', face(1262, -9, 40)],
+    ['of 20 pixels', face(600, 20, 20)],
+  ])('a face %s is one like others', async (_, found) => {
+    expect(await with_([inPhotograph(found)])).not.toBe(await with_([inPhotograph(face(100, 4, 36))]));
+  });
+
+  test.each([
+    ['image', [inPhotograph()]],
+    ['pose_image', [inPhotograph(face(20, 4, 30)), inPose()]],
   ] as const)('%s: the original’s words, and the field', async (field, sights) => {
     const before = context.lines.length;
     await expect(predict({ pose_image: otherStrip }, full(sights))).rejects.toMatchObject({

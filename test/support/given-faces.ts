@@ -50,7 +50,8 @@ function detectorSees({ faces, width, height }: GivenSight): Tensor<'float32'>[]
   for (const { bbox, kps, det_score } of faces) {
     const inStrides = (value: number): number => (value * scale) / strides[grid]!;
     const [left, top, right, bottom] = bbox.map(inStrides) as GivenFace['bbox'];
-    const [x, y] = [Math.floor(left), Math.floor(top)];
+    // The nearest place that there is, of one that begins outside of the picture.
+    const [x, y] = [left, top].map((value) => Math.max(0, Math.floor(value))) as [number, number];
     const index = 2 * (y * (side / strides[grid]!) + x);
     outputs[grid]!.data[index] = det_score;
     outputs[grid + 3]!.data.set([x - left, y - top, right - x, bottom - y], 4 * index);
