@@ -45,7 +45,7 @@ describe.each(databaseKinds())('reading on %s', (kind) => {
     }
   });
 
-  it('does not go on showing data that were removed', async () => {
+  it('D92 does not go on showing data that were removed', async () => {
     const { id } = await setup.create('test/echo', { text: 'secret' });
     await setup.predictions.cancel('ada', id);
     expect((await setup.predictions.get('ada', id))?.input).toEqual({ text: 'secret' });

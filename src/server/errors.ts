@@ -129,11 +129,6 @@ export function notAvailable(title: string, detail: string): Problem {
   return new Problem(422, detail, { title, headers: neverRetry });
 }
 
-/** A whole resource that is missing. Where the JavaScript client uploads, a 5xx makes it fall back to data URLs. */
-export function notImplemented(detail: string): Problem {
-  return new Problem(501, detail, { title: 'Not implemented', headers: neverRetry });
-}
-
 function unprocessable(detail: string): Problem {
   return new Problem(422, detail, { headers: neverRetry });
 }

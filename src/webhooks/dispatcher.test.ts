@@ -154,7 +154,7 @@ describe.each(databaseKinds())('deliveries on %s', (kind) => {
     expect((await settled(ids[0]!)).attempts).toHaveLength(1);
   });
 
-  it('leaves room for others, however many of one account hang', async () => {
+  it('D65 leaves room for others, however many of one account hang', async () => {
     let open = 0;
     const hang: Parameters<typeof startReceiver>[0] = (_received, response) => {
       open++;

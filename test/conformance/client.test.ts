@@ -88,7 +88,7 @@ test('S19 an AbortSignal cancels', async () => {
   expect(end.status).toBe('canceled');
 });
 
-test('S18 create, get and wait, and S22 progress as the clients parse it', async () => {
+test('S18 S22 create, get and wait; progress as the clients parse it', async () => {
   const created = await replicate.predictions.create({ version: 'e'.repeat(64), input: { steps: 4, step_ms: 20 } });
   expect(created.status).toBe('starting');
   const ended = await replicate.wait(created, { interval: 50 });

@@ -38,7 +38,7 @@ async function run(input: object): Promise<Result> {
 const get = (headers: Record<string, string> = {}, method = 'GET'): Promise<Response> =>
   fetch(url, { method, headers });
 
-test('S24 a file is read without a token, with one, and again', async () => {
+test('S24 A7 a file is read without a token, with one, and again', async () => {
   expect(url).toMatch(new RegExp(`^${server.origin}/f/[A-Za-z0-9_-]{22,}/out-1\\.png$`));
   const { width, height } = await sharp(bytes).metadata();
   expect([width, height]).toEqual([5, 3]);
