@@ -46,6 +46,12 @@ describe.each(databaseKinds())('worker host on %s', (kind) => {
     expect(totalTime).toBeGreaterThanOrEqual(predictTime!);
   });
 
+  it('gives an empty list where the model leaves every file out', async () => {
+    host = await setup.startHost();
+    const ended = await setup.end((await setup.create('test/echo', { num_outputs: 0 })).id);
+    expect(ended).toMatchObject({ status: 'succeeded', output: [] });
+  });
+
   it('gives one reference, not a list, where the model makes one file', async () => {
     host = await setup.startHost();
     const ended = await setup.end((await setup.create('test/single', {})).id);

@@ -115,10 +115,13 @@ export async function startHost(options: HostOptions): Promise<Host> {
       if (after) tell(after);
       return after !== undefined;
     };
+    let isEmpty = true;
     const record = {
       log: (text: string) => written(() => appendLog(stores, prediction, text)),
-      output: (stored: readonly StoredFile[]) =>
-        written(() => addOutput(stores, prediction, stored.at(-1)!, outputOf(model.output, stored))),
+      output: (stored: readonly StoredFile[]) => {
+        isEmpty = false;
+        return written(() => addOutput(stores, prediction, stored.at(-1)!, outputOf(model.output, stored)));
+      },
       preview: (picture: string) => showPreview(database, prediction.id, picture),
     };
     const run = startRun({ prediction, model, engine, files, record, settings, scratch, log });
@@ -127,7 +130,12 @@ export async function startHost(options: HostOptions): Promise<Host> {
     const { outcome, lastLogs } = await run.ended;
     webhooks.drop(prediction.id);
     const event = eventOf(outcome, attempt, settings.maxAttempts);
-    if (event) await finish({ type: 'logged', attempt, text: lastLogs }, event);
+    if (event) {
+      const logged: PredictionEvent = { type: 'logged', attempt, text: lastLogs };
+      // A model may leave out every file of its list, and then the list is empty.
+      const nothing: PredictionEvent = { type: 'output', attempt, output: outputOf(model.output, []) };
+      await finish(logged, ...(isEmpty && event.type === 'succeeded' ? [nothing] : []), event);
+    }
     // Only now: a prediction that is ours and has no run is taken for one whose end could not be stored.
     runs.delete(prediction.id);
     log.info({ prediction: prediction.id, attempt, outcome: outcome.type }, 'prediction ended');

@@ -1,6 +1,6 @@
 /** The built-in model through the whole product: `darkroom serve` as a process, the unmodified client, a real portrait. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url';
 import Replicate, { type Prediction } from 'replicate';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readTensor } from '../../src/weights/read-tensor.ts';
+import { readSafetensors } from '../../src/weights/safetensors.ts';
+import { type TensorToWrite, writeSafetensors } from '../../src/weights/write-safetensors.ts';
 import { type Program, startProgram } from '../support/program.ts';
 
 const model = 'tencentarc/photomaker:ddfc2b08d209f9fa8c1eca692712918bd449f695dabb4a958da31802a9570fe4';
@@ -140,4 +143,35 @@ test.each([
   await expect(replicate.predictions.create({ version: model, input: { ...quick, ...change } })).rejects.toThrow(
     new RegExp(`422[^]*${field}`),
   );
+});
+
+/** A copy of the mini set, laid out as Hugging Face's cache is. Its safety checker finds everything unsafe. */
+async function publishPrudish(): Promise<void> {
+  const mini = join(home, 'weights', 'mini');
+  for (const repository of ['SG161222/RealVisXL_V3.0', 'TencentARC/PhotoMaker', 'runwayml/stable-diffusion-v1-5']) {
+    const found = readdirSync(mini).map((recipe) => join(mini, recipe, repository));
+    const cache = join(home, 'hub', `models--${repository.replace('/', '--')}`);
+    cpSync(found.find(existsSync)!, join(cache, 'snapshots', 'abc'), { recursive: true });
+    mkdirSync(join(cache, 'refs'));
+    writeFileSync(join(cache, 'refs', 'main'), 'abc');
+  }
+  const file = join(home, 'hub/models--runwayml--stable-diffusion-v1-5/snapshots/abc/safety_checker/model.safetensors');
+  const tensors = new Map<string, TensorToWrite>();
+  for (const [name, { dtype, shape, ...tensor }] of (await readSafetensors(file)).tensors) {
+    const values = (await readTensor({ dtype, shape, ...tensor })).data as Float32Array;
+    const changed = name === 'concept_embeds_weights' ? values.map(() => -2) : values;
+    tensors.set(name, { dtype, shape, bytes: new Uint8Array(Float32Array.from(changed).buffer) });
+  }
+  await writeSafetensors(file, tensors);
+}
+
+test('where every picture is unsafe, the prediction succeeds with an empty list', async () => {
+  await publishPrudish();
+  const { prediction } = await predict({ ...quick, num_outputs: 2 });
+  expect(prediction.logs).toMatch(/Weights: the full set/);
+  expect(prediction.logs).toContain('NSFW content detected in image 0\nNSFW content detected in image 1');
+  expect(prediction.status).toBe('succeeded');
+  expect(prediction.output).toEqual([]);
+  const unchecked = await predict({ ...quick, disable_safety_checker: true });
+  expect(unchecked.files).toHaveLength(1);
 });
