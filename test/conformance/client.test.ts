@@ -70,6 +70,10 @@ test('S4 S21 D10 run() in poll mode by model name, with progress', async () => {
   expect(seen.at(-1)?.metrics?.predict_time).toBeGreaterThan(0.5);
 });
 
+test('S21 a list of files that stayed empty is an empty list', async () => {
+  expect(await replicate.run('test/echo', { input: { num_outputs: 0 } })).toEqual([]);
+});
+
 test('S19 an AbortSignal cancels', async () => {
   const controller = new AbortController();
   let id = '';
