@@ -47,10 +47,9 @@ async function extractLora(path: string, destination: string, fault: (reason: st
     if (++count > mostEntries)
       throw fault(`the archive has more than ${mostEntries} entries; give the one of a trained LoRA.`);
     const name = nameOf(entry.header, fault);
-    if (name && names.has(name)) throw fault(`the archive holds ${JSON.stringify(name)} twice.`);
+    if (names.has(name) && !name.endsWith('/')) throw fault(`the archive holds ${JSON.stringify(name)} twice.`);
     names.add(name);
-    if (name === wanted && entry.header.type === 'file')
-      await pipeline(entry, createWriteStream(destination, { flags: 'wx', mode: 0o600 }));
+    if (name === wanted) await pipeline(entry, createWriteStream(destination, { flags: 'wx', mode: 0o600 }));
     else entry.resume();
   }
   await reading;
@@ -63,7 +62,7 @@ async function extractLora(path: string, destination: string, fault: (reason: st
   throw fault(`${wanted} not found in the archive. Give the one that the trainer made, as it is.`);
 }
 
-/** The entry's path, relative to the archive; empty for its root. @throws InputError for what is no plain file or folder */
+/** The entry's path in the archive, that of a folder with a slash at its end. @throws InputError for what is no plain file or folder */
 function nameOf({ name, type, pax }: Header, fault: (reason: string) => InputError): string {
   const shown = JSON.stringify(name.slice(0, 100));
   if (type !== 'file' && type !== 'directory') {
@@ -78,7 +77,7 @@ function nameOf({ name, type, pax }: Header, fault: (reason: string) => InputErr
   if (name.startsWith('/') || parts.includes('..') || /[\\\0]/.test(name)) {
     throw fault(`the archive holds ${shown}, a path that leads out of it.`);
   }
-  return parts.join('/');
+  return parts.join('/') + (type === 'directory' ? '/' : '');
 }
 
 type Kind = 'archive' | 'safetensors' | `a${string}` | `an${string}`;
