@@ -1,0 +1,194 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { InputError } from '../base/errors.ts';
+import { clipTextNetwork } from '../networks/clip-text.ts';
+import { unetNetwork } from '../networks/unet.ts';
+import { fitLora } from './fit-lora.ts';
+import type { LoraFile } from './lora.ts';
+import { openNetworkFiles } from './network-files.ts';
+import { type TensorToWrite, writeSafetensors } from './write-safetensors.ts';
+
+const base = fileURLToPath(
+  new URL('../../test/fixtures/pipelines/sdxl-weights/stabilityai/stable-diffusion-xl-base-1.0', import.meta.url),
+);
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'darkroom-fit-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+type Shapes = Record<string, readonly number[]>;
+
+async function fit(shapes: Shapes, dtype: 'F32' | 'I8' = 'F32'): Promise<{ fitted: LoraFile; lines: string[] }> {
+  const path = join(folder, `${expect.getState().currentTestName!.replaceAll(/\W+/g, '-')}.safetensors`);
+  const tensors = Object.entries(shapes).map(([name, shape]): [string, TensorToWrite] => {
+    const size = shape.reduce((product, dim) => product * dim, 1);
+    return [name, { dtype, shape, bytes: new Uint8Array((dtype === 'F32' ? 4 : 1) * size) }];
+  });
+  await writeSafetensors(path, new Map(tensors));
+  const lines: string[] = [];
+  const fitted = await fitLora(path, { base, field: 'custom_lora_url', log: (line) => lines.push(line) });
+  return { fitted, lines };
+}
+
+/** Over all layers of the networks that a LoRA can be for, of rank 2. */
+async function everyLayer(nameOf: (network: string, layer: string, part: 'down' | 'up') => string): Promise<Shapes> {
+  const shapes: Shapes = {};
+  for (const [network, stem] of networks) {
+    const { weights } = await openNetworkFiles(join(base, network), stem);
+    for (const name of weights.names()) {
+      const shape = weights.shape(name);
+      if (!name.endsWith('.weight') || shape.length < 2 || /(token|position)_embedding/.test(name)) continue;
+      const layer = name.slice(0, -'.weight'.length);
+      const [out, inside, ...kernel] = shape as [number, number, ...number[]];
+      shapes[nameOf(network, layer, 'down')] = [2, inside, ...kernel];
+      shapes[nameOf(network, layer, 'up')] = [out, 2, ...kernel.map(() => 1)];
+    }
+  }
+  return shapes;
+}
+
+const networks = [
+  ['unet', 'diffusion_pytorch_model'],
+  ['text_encoder', 'model'],
+  ['text_encoder_2', 'model'],
+] as const;
+
+const kohya = (network: string, layer: string, part: string): string => {
+  const prefix = { unet: 'lora_unet', text_encoder: 'lora_te1', text_encoder_2: 'lora_te2' }[network];
+  return `${prefix}_${layer.replaceAll('.', '_')}.lora_${part}.weight`;
+};
+const peft = (network: string, layer: string, part: string): string =>
+  `${network}.${layer}.lora_${part === 'down' ? 'A' : 'B'}.weight`;
+
+const layer = 'lora_unet_mid_block_attentions_0_proj_in';
+async function oneLayer(): Promise<Shapes> {
+  const all = await everyLayer(kohya);
+  return Object.fromEntries(Object.entries(all).filter(([name]) => name.startsWith(`${layer}.`)));
+}
+
+describe('every layer that fits is one that the networks take, named', () => {
+  test.each([
+    ['as kohya does', kohya],
+    ['as PEFT does', peft],
+  ])('%s', async (_, nameOf) => {
+    const { fitted, lines } = await fit(await everyLayer(nameOf));
+    expect(lines).toEqual([]);
+    const shape = { batch: 1, height: 8, width: 8, textLength: 5 };
+    const unet = await unetNetwork(join(base, 'unet'), shape, { loras: [fitted] }).build();
+    expect(unet.inputs.map(({ name }) => name)).toContain('lora_scale.0');
+    for (const [name, target] of [
+      ['text_encoder', 'textEncoder'],
+      ['text_encoder_2', 'textEncoder2'],
+    ] as const) {
+      const outputs =
+        target === 'textEncoder' ? (['hidden_states.-1'] as const) : (['hidden_states.-1', 'text_embeds'] as const);
+      const loras = { files: [fitted], target };
+      await clipTextNetwork(join(base, name), { batch: 1, length: 77 }, outputs, loras).build();
+    }
+  });
+});
+
+test('the layout of Replicate’s trainer: attention processors, without alpha and without a prefix', async () => {
+  const name = 'mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora';
+  const { weights } = await openNetworkFiles(join(base, 'unet'), 'diffusion_pytorch_model');
+  const [out, inside] = weights.shape('mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0.weight');
+  const { lines } = await fit({ [`${name}.down.weight`]: [4, inside!], [`${name}.up.weight`]: [out!, 4] });
+  expect(lines).toEqual([]);
+});
+
+describe('what fits is taken, what does not is passed over with a line:', () => {
+  test.each<[string, Shapes]>([
+    [
+      'layers that the model lacks',
+      { 'lora_unet_nowhere.lora_down.weight': [2, 3], 'lora_unet_nowhere.lora_up.weight': [3, 2] },
+    ],
+    [
+      'layers of another size',
+      { 'lora_unet_conv_in.lora_down.weight': [2, 9, 3, 3], 'lora_unet_conv_in.lora_up.weight': [640, 2, 1, 1] },
+    ],
+    ['half of a layer', { 'lora_unet_conv_out.lora_up.weight': [4, 2] }],
+    ['names of no trainer', { anything: [3], 'emphasis_vector.weight': [2, 2] }],
+    ['norms of LyCORIS', { 'lora_unet_conv_norm_out.w_norm': [8], 'lora_unet_conv_norm_out.b_norm': [8] }],
+    ['tables of tokens', { 'lora_te1_text_model_embeddings_token_embedding.lora_down.weight': [2, 8] }],
+    ['the same layer under another name', { 'unet.mid_block.attentions.0.proj_in.lora.down.weight': [2, 8] }],
+    ['a part of no shape', { 'lora_unet_conv_in.lora_down.weight': [], 'lora_unet_conv_in.lora_up.weight': [] }],
+    [
+      'a rank of zero',
+      { 'lora_unet_conv_in.lora_down.weight': [0, 4, 3, 3], 'lora_unet_conv_in.lora_up.weight': [8, 0] },
+    ],
+  ])('%s', async (_, others) => {
+    const { fitted, lines } = await fit({ ...(await oneLayer()), ...others });
+    expect(lines.toSorted()).toEqual(
+      Object.keys(others)
+        .map((name) => `lora key not loaded: ${name}`)
+        .toSorted(),
+    );
+    const network = unetNetwork(
+      join(base, 'unet'),
+      { batch: 1, height: 8, width: 8, textLength: 5 },
+      { loras: [fitted] },
+    );
+    await expect(network.build()).resolves.toBeDefined();
+  });
+
+  test('a hundred of them take 21 lines', async () => {
+    const others = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`unknown.${index}`, [1]]));
+    const { lines } = await fit({ ...(await oneLayer()), ...others });
+    expect(lines).toHaveLength(21);
+    expect(lines.at(-1)).toBe('and 80 more of 102 lora keys');
+  });
+});
+
+describe('an error that names the input:', () => {
+  const refused = async (shapes: Shapes, dtype?: 'I8'): Promise<InputError> => {
+    const error = await fit(shapes, dtype).then(
+      () => undefined,
+      (caught: unknown) => caught,
+    );
+    expect(error).toBeInstanceOf(InputError);
+    expect((error as InputError).field).toBe('custom_lora_url');
+    expect((error as InputError).message).not.toContain(folder);
+    return error as InputError;
+  };
+
+  test('a LoRA for Stable Diffusion 1.5', async () => {
+    const place = 'lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k';
+    const { message } = await refused({
+      [`${place}.lora_down.weight`]: [4, 768],
+      [`${place}.lora_up.weight`]: [320, 4],
+    });
+    expect(message).toMatch(/^custom_lora_url: .*It is a LoRA for another base model/);
+  });
+
+  test.each([
+    ['LoHa', 'hada_w1_a', /This is a LoHa/],
+    ['LoKr', 'lokr_w1', /This is a LoKr/],
+    ['whole differences', 'diff', /whole differences/],
+  ])('a %s', async (_, suffix, message) => {
+    expect((await refused({ [`${layer}.${suffix}`]: [2, 2] })).message).toMatch(message);
+  });
+
+  test.each(['dora_scale', 'lora_magnitude_vector'])(
+    'a DoRA, of which the half that fits would be wrong: %s',
+    async (suffix) => {
+      expect((await refused({ ...(await oneLayer()), [`${layer}.${suffix}`]: [8] })).message).toMatch(/This is a DoRA/);
+    },
+  );
+
+  test('a file that is no LoRA', async () => {
+    expect((await refused({ 'text_projection.weight': [2, 2] })).message).toMatch(
+      /None of its tensors is part of a LoRA/,
+    );
+    expect((await refused({})).message).toMatch(/None of its tensors/);
+  });
+
+  test('whole numbers, and an alpha that is not one number', async () => {
+    expect((await refused(await oneLayer(), 'I8')).message).toMatch(/No layer of the model fits it/);
+    expect((await refused({ ...(await oneLayer()), [`${layer}.alpha`]: [3] })).message).toMatch(/not a single number/);
+  });
+});
