@@ -1,8 +1,8 @@
 /**
  * `tencentarc/photomaker`: pictures of a person in any style, after one to four photographs (arXiv 2312.04461).
  *
- * Behaves as version ddfc2b08 of the original (TencentARC/PhotoMaker at 6ec44fc, diffusers 0.25.0, transformers 4.36.2);
- * what differs on purpose is listed in docs/models/photomaker.md.
+ * Behaves as version ddfc2b08 of the original (TencentARC/PhotoMaker at 6ec44fc, diffusers 0.25.0, transformers
+ * 4.36.2); what differs on purpose is listed in docs/models/photomaker.md.
  */
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';

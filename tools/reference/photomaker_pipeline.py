@@ -5,10 +5,14 @@ peft, on diffusers 0.25.0 and transformers 4.36.2, in float32 on a CPU; the nois
 that of tiny_sdxl.py. README.md beside this file describes what is written.
 """
 
+import contextlib
+import io
 import json
+import os
 import runpy
 import sys
 import tempfile
+import types
 from pathlib import Path
 
 import fixtures
@@ -292,11 +296,83 @@ def write_styles(vocabulary):
     path.write_text(json.dumps(recorded, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+# What is asked of the original's `predict`, beside the request above; photographs by their number.
+outcomes = {
+    "default": dict(photographs=[0]),
+    "a gap between photographs": dict(photographs=[0, None, 2], style_name="Comic book", num_outputs=2),
+    "no checker": dict(photographs=[0], style_name="(No style)", negative_prompt="", disable_safety_checker=True),
+    "unsafe pictures": dict(photographs=[0], num_outputs=3, unsafe=[True, False, True]),
+    "nothing safe": dict(photographs=[1], num_outputs=2, unsafe=[True, True]),
+    "no trigger": dict(photographs=[0], prompt="a photo of a woman"),
+    "a trigger in capitals": dict(photographs=[0], prompt="a woman IMG"),
+    "two triggers": dict(photographs=[0], prompt="a woman img, img"),
+    "a trigger inside of a word": dict(photographs=[0], prompt="an imgur of a woman img"),
+    "a negative trigger": dict(photographs=[0], negative_prompt="bad img"),
+    "a negative trigger inside of a word": dict(photographs=[0], negative_prompt="timg"),
+    "no trigger, and a negative one": dict(photographs=[0], prompt="a woman", negative_prompt="img"),
+    "two triggers, and a negative one": dict(photographs=[0], prompt="img img", negative_prompt="img"),
+    "a negative trigger, and no picture": dict(photographs=["case.json"], negative_prompt="img"),
+    "no picture": dict(photographs=[0, "case.json"]),
+}
+
+
+def original_predictor(vocabulary):
+    """predict.py, whose pipeline and safety checker are replaced: what it prints, refuses and saves is its own."""
+    cog = types.ModuleType("cog")
+    vars(cog).update(BasePredictor=object, Input=lambda default=None, **_: default, Path=Path)
+    sys.modules["cog"] = cog
+    predictor = fixtures.source("PhotoMaker", "predict.py").Predictor()
+    tokenizer, _ = tiny_sdxl.load_tokenizers(vocabulary)
+    tokenizer.add_tokens(["img"], special_tokens=True)
+
+    class Pipe:
+        trigger_word = "img"
+
+        def __call__(self, num_images_per_prompt, **_):
+            return types.SimpleNamespace(images=[Image.new("RGB", (8, 8))] * num_images_per_prompt)
+
+    predictor.pipe, predictor.device = Pipe(), "cpu"
+    predictor.pipe.tokenizer = tokenizer
+    return predictor
+
+
+def write_outcomes(vocabulary, paths):
+    """What the original prints, which error it ends with, and which files it saves: photomaker/outcomes.json."""
+    predictor = original_predictor(vocabulary)
+    here, written = Path.cwd(), []
+    for name, changes in outcomes.items():
+        asked = {**request, "num_steps": 1, "disable_safety_checker": False, **changes}
+        photographs, unsafe = asked.pop("photographs"), asked.pop("unsafe", None)
+        files = [paths[entry].name if isinstance(entry, int) else entry for entry in photographs]
+        fields = ["input_image", "input_image2", "input_image3", "input_image4"]
+        images = {field: file for field, file in zip(fields, files) if file}
+        places = {field: folder / "photomaker" / file for field, file in images.items()}
+        predictor.run_safety_checker = lambda images: (images, unsafe or [False] * len(images))
+        printed, error, saved = io.StringIO(), None, []
+        os.chdir(vocabulary)
+        try:
+            with contextlib.redirect_stdout(printed):
+                arguments = {field: places.get(field) for field in fields}
+                saved = [path.name for path in predictor.predict(**arguments, **asked)]
+        except (ValueError, OSError) as thrown:
+            error = str(thrown).replace(f"{folder}/photomaker/", "")
+        finally:
+            os.chdir(here)
+        lines = printed.getvalue()
+        for field, place in places.items():
+            lines = lines.replace(str(place), field)
+        outcome = {"lines": lines.splitlines(), "error": error, "saved": saved}
+        written.append({"name": name, "input": {**images, **asked}, "unsafe": unsafe, **outcome})
+        print(name, error, saved)
+    write_json(folder / "photomaker" / "outcomes.json", written)
+
+
 if __name__ == "__main__":
     repair_baddbmm()
     use_linspace_of_torch_2()
     with tempfile.TemporaryDirectory() as name:
         write_styles(Path(name))
+        write_outcomes(Path(name), write_photographs())
         unet = tiny_sdxl.load_unet()
         write_adapter(unet)
         write_runs(make_pipeline(unet, Path(name)))
