@@ -115,6 +115,8 @@ function describe({ keyword, params, instancePath, schema }: ErrorObject, value:
       return { type: 'number_gte', description: `Must be greater than or equal to ${params.limit}` };
     case 'maximum':
       return { type: 'number_lte', description: `Must be less than or equal to ${params.limit}` };
+    case 'maxLength':
+      return { type: 'string_lte', description: `String length must be less than or equal to ${params.limit}` };
     case 'format':
       return { type: 'format', description: `Does not match format '${params.format}'` };
     case 'pattern':

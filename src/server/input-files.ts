@@ -19,6 +19,9 @@ export interface StoredInput {
   fileInputs: string[];
 }
 
+/** Of its JSON, once its files lie in the store: lists of predictions hold a hundred of them. */
+const longestInput = 256 * 1024;
+
 /** Who names the files, and where this server was reached. */
 export interface InputCaller {
   account: string;
@@ -29,7 +32,7 @@ export interface InputCaller {
  * Data URLs become stored files, URLs of this server's own files become references to them. Uploaded files are copied:
  * the prediction needs them no more, and they may expire. Other URLs stay: they are fetched when the prediction runs.
  *
- * @throws Problem naming every input whose file cannot be used; nothing is left in the store then
+ * @throws Problem naming every input whose file cannot be used, or an input that is too long without them; nothing is left in the store then
  */
 export async function storeInputFiles(
   input: Record<string, unknown>,
@@ -70,6 +73,7 @@ export async function storeInputFiles(
         else if (isSameServer(value, caller.origin)) faults.push(missingUpload(name));
       }
     }
+    if (JSON.stringify(result).length > longestInput) faults.push(tooMuch);
     if (faults.length > 0) throw invalidInput(faults);
   } catch (error) {
     await forget(files, store);
@@ -100,6 +104,12 @@ function isSameServer(url: string, origin: string): boolean {
   if (given.host === own.host) return true;
   return given.port === own.port && isLoopbackName(given.hostname) && isLoopbackName(own.hostname);
 }
+
+const tooMuch: InvalidField = {
+  type: 'string_lte',
+  field: 'input',
+  description: `What the input holds beside its files takes more than ${longestInput} characters of JSON`,
+};
 
 function missingUpload(name: string): InvalidField {
   const description = 'The uploaded file does not exist or has expired; upload it again';

@@ -12,8 +12,14 @@ export const modelsQuery = Type.Object({
   sort_direction: Type.Optional(Type.Enum(['asc', 'desc'], { default: 'desc' })),
 });
 
+/** Every word is looked for in every model. */
+export const searchText = Type.String({
+  description: 'Words to look for; without any, every model is found.',
+  maxLength: 1000,
+});
+
 export const searchQuery = Type.Object({
-  query: Type.String({ description: 'Words to look for; without any, every model is found.' }),
+  query: searchText,
   limit: Type.Optional(
     Type.Integer({ description: 'How many models to answer at the most.', minimum: 1, maximum: 50, default: 20 }),
   ),

@@ -118,8 +118,11 @@ describe('accounts', () => {
   test('D24 an address that guesses is not heard any more; others are, and known tokens', async () => {
     const from = (ip: string, token: string) => ask(server, 'GET', '/account', { token, 'x-forwarded-for': ip });
     expect((await from('192.0.2.7', shop)).status).toBe(200);
-    for (let guess = 0; guess < 60; guess++) expect((await from('192.0.2.7', `drk_${guess}`)).status).toBe(401);
-    const refused = await from('192.0.2.7', 'drk_next');
+    let guesses = 0;
+    let refused = await from('192.0.2.7', 'drk_0');
+    // One more is heard each second.
+    for (; refused.status === 401 && guesses < 120; guesses++) refused = await from('192.0.2.7', `drk_${guesses}`);
+    expect(guesses).toBeGreaterThanOrEqual(60);
     expect(refused.status).toBe(429);
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
     const { token: unheard } = await server.accounts.createToken({ name: 'new', account: 'shop' });

@@ -123,6 +123,17 @@ describe('input that the schema refuses', () => {
     expect(await storedFiles()).toBe(before);
   });
 
+  test('D94 an input is long by its files alone', async () => {
+    const create = (input: object) => post('/models/test/picture/predictions', { input });
+    const image = `data:image/png;base64,${Buffer.alloc(300_000).toString('base64')}`;
+    const before = await storedFiles();
+    const { status, body } = await create({ image, prompt: 'x'.repeat(300_000) });
+    expect(status).toBe(422);
+    expect(body.invalid_fields).toEqual([expect.objectContaining({ type: 'string_lte', field: 'input' })]);
+    expect(await storedFiles()).toBe(before);
+    expect((await create({ image })).status).toBe(201);
+  });
+
   test('D9 text that no database keeps', async () => {
     for (const text of ['a\0b', '\ud800']) {
       const { status, body } = await post('/models/test/echo/predictions', { input: { text } });
@@ -291,6 +302,7 @@ describe('without a token', () => {
 });
 
 async function storedFiles(): Promise<number> {
-  const entries = await readdir(join(server.home, 'files'), { recursive: true }).catch(() => []);
-  return entries.length;
+  const files = join(server.home, 'files');
+  const entries = await readdir(files, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isFile()).length;
 }

@@ -43,6 +43,14 @@ test.each([
   expect(JSON.parse(answer.slice(answer.indexOf('{'))).results[0]).toMatchObject({ owner: 'test', name: 'echo' });
 });
 
+test('S83 S84 a search is short: every word is looked for in every model', async () => {
+  const words = 'zq '.repeat(334);
+  const head = requestHead('QUERY /models', { 'content-type': 'text/plain', 'content-length': words.length });
+  expect(await exchange(server.port, head + words)).toMatch(/^HTTP\/1.1 422 .*query: String length must be less/s);
+  const response = await fetch(`${server.origin}/v1/search?query=${encodeURIComponent(words)}`);
+  expect(response.status).toBe(422);
+});
+
 test('S83 D2 words are a body of QUERY alone', async () => {
   const answer = await fetch(`${server.origin}/predictions`, { method: 'POST', body: 'echo' });
   expect(answer.status).toBe(415);

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { deploymentChanges, modelsQuery, newDeployment, searchQuery } from '../requests.ts';
+import { deploymentChanges, modelsQuery, newDeployment, searchQuery, searchText } from '../requests.ts';
 import {
   collectionAnswer,
   deploymentAnswer,
@@ -32,8 +32,9 @@ export const modelOperations: readonly Operation[] = [
     id: 'models.search',
     tag: 'models',
     summary: 'Search for models',
-    body: { schema: Type.String(), mediaType: 'text/plain', optional: true },
+    body: { schema: searchText, mediaType: 'text/plain', optional: true },
     answers: { 200: { description: 'A page, the best first', schema: page(modelAnswer) } },
+    problems: [422],
   },
   {
     method: 'post',

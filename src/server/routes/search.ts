@@ -27,9 +27,10 @@ export function searchRoutes(app: FastifyInstance, server: Server): void {
     method: 'QUERY',
     url: '/models',
     handler: async (request) => {
+      const { query } = readSearch({ query: queryOf(request.body) });
       const origin = originOf(request, server.settings);
       const runs = await server.predictions.runs();
-      const models = search(queryOf(request.body)).map(({ entry }) => entry);
+      const models = search(query).map(({ entry }) => entry);
       return pageJson(wholeList(models), `${origin}/v1/models`, {}, (entry) => modelJson(entry, origin, runs));
     },
   });
