@@ -5,7 +5,7 @@ import { detectFaces } from './detect.ts';
 import type { Face } from './face.ts';
 
 /** A face that fills the frame is missed where the detector sees it large. */
-const detectorSizes = [640, 576, 512, 448, 384, 320, 256, 192];
+export const detectorSizes = [640, 576, 512, 448, 384, 320, 256, 192];
 
 /**
  * The face of a picture, looked for in smaller and smaller copies of it: `extractFeatures` of cubiq/ComfyUI_InstantID at

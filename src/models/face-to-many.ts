@@ -13,11 +13,8 @@ import { InputError } from '../base/errors.ts';
 import { encodePng, type RgbImage, readImage } from '../base/image.ts';
 import { choice, type InputOf, image, integer, lora, number, text } from '../catalog/fields.ts';
 import { defineModel, type PredictContext, type WeightRepository } from '../catalog/model.ts';
-import { antelopev2, logFaceLicence } from '../faces/antelopev2.ts';
-import { centreFace } from '../faces/centre-face.ts';
-import { embedFace } from '../faces/embed.ts';
-import { findFace } from '../faces/find-face.ts';
-import { drawKeyPoints } from '../faces/key-points.ts';
+import { antelopev2 } from '../faces/antelopev2.ts';
+import { type Identity, identityOf } from '../faces/identity.ts';
 import { strangersEmbedding } from '../faces/strangers-embedding.ts';
 import { brownianNoise, brownianTree } from '../math/brownian-tree.ts';
 import { cpuNormals, cudaNormals } from '../math/random.ts';
@@ -127,7 +124,8 @@ export default defineModel({
     const seed = seedOf(input.seed, log);
     const photograph = fitInto(await readImage(input.image), longestSide, 'image');
     const located = await locateEach(context.locate, neededFor(input));
-    const face = await readFace(photograph, located, context);
+    const faces = { set: located.set, folder: located.folderOf(antelopev2) };
+    const face = await identityOf(photograph, faces, context);
     signal.throwIfAborted();
 
     const base = located.folderOf(albedoBaseXl13);
@@ -152,41 +150,11 @@ function neededFor(input: Input): WeightRepository[] {
   ];
 }
 
-interface ReadFace {
-  embedding: Float32Array;
-  /** What IdentityNet follows, as large as the photograph. */
-  keyPoints: RgbImage;
-}
-
-/** @throws InputError when there is none; the original then succeeds with no picture at all */
-async function readFace(photograph: RgbImage, located: EachLocated, context: PredictContext): Promise<ReadFace> {
-  const { log, residency } = context;
-  const { width, height } = photograph;
-  const folder = located.folderOf(antelopev2);
-  if (located.set === 'full') logFaceLicence(log);
-  const found = await findFace(photograph, folder, residency);
-  if (!found && located.set === 'full') {
-    throw new InputError(
-      'No face was found in image. Send a photograph that shows one from the front, with some space around it.',
-      'image',
-    );
-  }
-  if (!found) log('Faces: the mini set finds nobody; a face in the middle of the picture is taken.');
-  // Once for the embedding and once for the key points.
-  const notice = `INFO: InsightFace detection resolution lowered to (${found?.size}, ${found?.size}).`;
-  if (found && found.size < 640) for (let time = 0; time < 2; time++) log(notice);
-  const { points } = found?.face ?? centreFace(width, height);
-  return {
-    embedding: await embedFace(photograph, { points }, folder, residency),
-    keyPoints: await drawKeyPoints(points, width, height),
-  };
-}
-
 interface Task {
   input: Input;
   seed: bigint;
   photograph: RgbImage;
-  face: ReadFace;
+  face: Identity;
   /** Of the photograph. */
   latents: Tensor<'float32'>;
 }

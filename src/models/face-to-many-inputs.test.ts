@@ -1,0 +1,232 @@
+/** That each input of the schema does what it should, on the mini set; the others are in test/e2e/face-to-many.test.ts. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { decodePng } from '../../test/support/decode-png.ts';
+import { miniContext } from '../../test/support/mini-context.ts';
+import { CanceledError } from '../base/errors.ts';
+import type { InputOf } from '../catalog/fields.ts';
+import type { OutputFile, PredictContext } from '../catalog/model.ts';
+import { styleLoras } from '../pipeline/face-to-many-files.ts';
+import faceToMany from './face-to-many.ts';
+
+const fixture = (name: string): string => fileURLToPath(new URL(`../../test/fixtures/${name}`, import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'darkroom-faces-'));
+/** Narrow, so that the picture is small: its longer side is always 1024. */
+const strip = join(folder, 'strip.png');
+const request: InputOf<typeof faceToMany.inputs> = {
+  image: strip,
+  style: '3D',
+  prompt: 'a person',
+  negative_prompt: '',
+  denoising_strength: 0.65,
+  prompt_strength: 4.5,
+  // Depth takes more time than the rest together.
+  control_depth_strength: 0,
+  instant_id_strength: 1,
+  seed: 7,
+  custom_lora_url: undefined,
+  lora_scale: 1,
+};
+
+const context = miniContext();
+beforeAll(async () => {
+  const photograph = sharp(fixture('photos/eileen-collins.jpg'));
+  await photograph.extract({ left: 100, top: 0, width: 131, height: 512 }).png().toFile(strip);
+});
+afterAll(async () => {
+  await context.close();
+  rmSync(folder, { recursive: true });
+});
+
+async function predict(changes: Partial<typeof request>, surroundings: PredictContext = context) {
+  const files: OutputFile[] = [];
+  for await (const file of faceToMany.predict({ ...request, ...changes }, surroundings)) files.push(file);
+  return files;
+}
+
+/** What the latents look like after a step, which is as far as it runs. */
+async function glimpse(changes: Partial<typeof request>): Promise<string> {
+  let stop = false;
+  let seen = '';
+  const signal = {
+    aborted: false,
+    throwIfAborted() {
+      if (stop) throw new CanceledError();
+    },
+  };
+  const watched: PredictContext = {
+    ...context,
+    signal,
+    step: (current) => {
+      stop = current === 1;
+    },
+    preview: (draw) => {
+      seen = Buffer.from(draw().data).toString('base64');
+    },
+  };
+  await expect(predict(changes, watched)).rejects.toBeInstanceOf(CanceledError);
+  expect(seen).not.toBe('');
+  return seen;
+}
+
+test('the picture is a PNG of the photograph’s shape', async () => {
+  const steps: string[] = [];
+  const [file, ...others] = await predict(
+    {},
+    { ...context, step: (current, total) => steps.push(`${current}/${total}`) },
+  );
+  expect(others).toEqual([]);
+  expect(file).toMatchObject({ name: 'ComfyUI_00001_.png', contentType: 'image/png' });
+  const { width, height } = await decodePng(file!.bytes);
+  expect([width, height]).toEqual([256, 1024]); // of 262, cut to a multiple of 8
+  expect(steps).toEqual(Array.from({ length: 18 }, (_, step) => `${step}/17`));
+});
+
+describe('changes the picture', () => {
+  let plain: string;
+  beforeAll(async () => {
+    plain = await glimpse({});
+  });
+
+  test.each<[string, Partial<typeof request>]>([
+    ['prompt', { prompt: 'a knight' }],
+    ['prompt, by a weight', { prompt: '(a person:1.3)' }],
+    ['negative_prompt', { negative_prompt: 'hat' }],
+    ['denoising_strength', { denoising_strength: 0.6 }],
+    ['denoising_strength, to noise', { denoising_strength: 1 }],
+    ['prompt_strength', { prompt_strength: 7 }],
+    ['control_depth_strength', { control_depth_strength: 0.4 }],
+    ['instant_id_strength', { instant_id_strength: 0.5 }],
+    ['instant_id_strength, to none', { instant_id_strength: 0 }],
+    ['seed', { seed: 8 }],
+    ['lora_scale', { lora_scale: 0.5 }],
+    ['lora_scale, to none', { lora_scale: 0 }],
+    ['image', { image: fixture('photos/eileen-collins.jpg') }],
+  ])('%s', async (_, change) => {
+    expect(await glimpse(change)).not.toBe(plain);
+  });
+
+  test('the same inputs do not', async () => {
+    expect(await glimpse({ seed: '7' })).toBe(plain);
+  });
+});
+
+test('every style draws a picture of its own, with weights of its own and no others', async () => {
+  const pictures = new Set<string>();
+  for (const style of faceToMany.inputs.style.choices) {
+    const asked: string[] = [];
+    const locate: PredictContext['locate'] = async (repositories) => {
+      asked.push(...repositories.map(({ repository }) => repository));
+      throw new CanceledError();
+    };
+    await expect(predict({ style }, { ...context, locate })).rejects.toBeInstanceOf(CanceledError);
+    const loras = Object.values(styleLoras).map(({ repository }) => repository);
+    expect(asked.filter((name) => loras.includes(name))).toEqual([styleLoras[style].repository]);
+    pictures.add(await glimpse({ style }));
+  }
+  expect(pictures.size).toBe(6);
+});
+
+test('without guidance there is no negative prompt, and guidance of 0 is for it alone', async () => {
+  const unguided = { prompt_strength: 1 };
+  expect(await glimpse({ ...unguided, negative_prompt: 'hat' })).toBe(await glimpse(unguided));
+  const away = { prompt_strength: 0 };
+  expect(await glimpse({ ...away, prompt: 'a knight' })).toBe(await glimpse(away));
+  expect(await glimpse(away)).not.toBe(await glimpse(unguided));
+});
+
+test('depth is followed as strongly as asked', async () => {
+  expect(await glimpse({ control_depth_strength: 0.8 })).not.toBe(await glimpse({ control_depth_strength: 0.4 }));
+});
+
+test('seeds of 64 bits are taken to the last digit', async () => {
+  const quick = { prompt_strength: 1 };
+  const largest = await glimpse({ ...quick, seed: '18446744073709551615' });
+  expect(await glimpse({ ...quick, seed: '18446744073709551614' })).not.toBe(largest);
+});
+
+test('without a seed one is drawn and logged', async () => {
+  const before = context.lines.length;
+  await glimpse({ seed: undefined });
+  const [, seed] = /Random seed set to: (\d+)/.exec(context.lines.slice(before).join('\n'))!;
+  expect(Number(seed)).toBeLessThan(2 ** 32);
+});
+
+test('a LoRA of the caller’s takes the place of the style and of its words', async () => {
+  const { folders } = await context.locate([styleLoras.Emoji]);
+  const custom_lora_url = join(folders[0]!, 'lora.safetensors');
+  const own = await glimpse({ custom_lora_url });
+  expect(await glimpse({ custom_lora_url, style: 'Clay' })).toBe(own);
+  expect(await glimpse({ style: 'Emoji' })).not.toBe(own);
+  // The prompts alone make the difference.
+  const words = {
+    prompt: 'memoji, emoji, a person, 3d render, sharp',
+    negative_prompt: 'photo, photography, blurry, soft, nsfw, nude, oversaturated, ugly, broken, watermark',
+  };
+  expect(await glimpse({ custom_lora_url, ...words })).toBe(await glimpse({ style: 'Emoji' }));
+});
+
+test('a denoising strength of 0 gives the photograph back, and needs a face and no more', async () => {
+  const asked: string[] = [];
+  const locate: PredictContext['locate'] = (repositories) => {
+    asked.push(...repositories.map(({ repository }) => repository));
+    return context.locate(repositories);
+  };
+  const quick = { denoising_strength: 0, seed: 1 };
+  const [file] = await predict(quick, { ...context, locate });
+  expect(asked).toEqual(['frankjoshua/albedobaseXL_v13', 'DIAMONIK7777/antelopev2']);
+  const [again] = await predict({ ...quick, seed: 2, prompt: 'a knight', style: 'Toy' });
+  expect(Buffer.from(again!.bytes)).toEqual(Buffer.from(file!.bytes));
+});
+
+test.each<[Partial<typeof request>, string, RegExp]>([
+  [{ image: undefined }, 'image', /^No image provided/],
+  [{ seed: -1 }, 'seed', /seed is -1; send a whole number from 0 to 18446744073709551615/],
+  [{ seed: '18446744073709551616' }, 'seed', /seed is 18446744073709551616/],
+  [{ denoising_strength: 1e-9 }, 'denoising_strength', /1e-9; use 0, or at least 0.0001/],
+  [{ prompt: '(a person:inf)' }, 'prompt', /^prompt has the weight "inf"/],
+  [{ negative_prompt: '(hat:nan)' }, 'negative_prompt', /^negative_prompt has the weight "nan"/],
+  [{ custom_lora_url: strip }, 'custom_lora_url', /^custom_lora_url: the LoRA cannot be used/],
+])('%j is refused', async (change, field, message) => {
+  await expect(predict(change)).rejects.toMatchObject({
+    name: 'InputError',
+    field,
+    message: expect.stringMatching(message),
+  });
+});
+
+test('a prompt of more than 600 tokens is refused', async () => {
+  await expect(predict({ prompt: 'word '.repeat(700) })).rejects.toMatchObject({
+    name: 'InputError',
+    field: 'prompt',
+    message: 'prompt has more than 675 tokens, and 600 are accepted. Shorten it.',
+  });
+});
+
+test('a strip is refused before any work', async () => {
+  const image = join(folder, 'thin.png');
+  const create = { width: 900, height: 200, channels: 3, background: '#405060' } as const;
+  await sharp({ create }).png().toFile(image);
+  await expect(predict({ image })).rejects.toThrow(
+    /image is 900×200; its longer side may be at most 4 times the shorter. Crop it/,
+  );
+});
+
+test('of published weights, a photograph without a face is refused', async () => {
+  // The mini detector finds nobody.
+  const published: PredictContext = {
+    ...context,
+    locate: async (repositories) => ({ ...(await context.locate(repositories)), set: 'full' }),
+  };
+  const before = context.lines.length;
+  await expect(predict({}, published)).rejects.toMatchObject({
+    name: 'InputError',
+    field: 'image',
+    message: expect.stringMatching(/^No face was found in image\. Send a photograph/),
+  });
+  expect(context.lines.slice(before).join()).toContain('non-commercial research only');
+});
