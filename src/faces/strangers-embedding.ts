@@ -9,7 +9,7 @@ const modulus = 1_000_000_007;
  * cubiq/ComfyUI_InstantID at 0fcf494 `InstantID.py`; InstantID itself has zeros there.
  */
 export function strangersEmbedding(embedding: Float32Array): Float32Array {
-  const sum = embedding.reduce((total, value) => total + value, 0);
+  const sum = Math.fround(embedding.reduce((total, value) => total + value, 0));
   // Python rounds towards zero, and its remainder is never negative.
   const seed = ((Math.trunc(sum) % modulus) + modulus) % modulus;
   return cpuUniforms(seed)
