@@ -3,7 +3,7 @@
  *
  *   tools/reference/clients/setup.sh && npm run build
  *   node tools/reference/clients/run.js [one two langchain go cli schemathesis known]
- *   DATABASE_URL=postgres://… node tools/reference/clients/run.js     (an empty database; else PGlite)
+ *   node tools/with-postgres.js node tools/reference/clients/run.js     (DATABASE_URL names an empty one; else PGlite)
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
