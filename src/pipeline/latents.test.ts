@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { expectClose } from '../../test/support/expect-close.ts';
 import type { Tensor } from '../math/tensor.ts';
 import { readTensors } from '../parity/case-tensors.ts';
-import { latentsFromMoments, startFromPicture } from './latents.ts';
+import { comfyKarrasLadder } from '../schedulers/comfy-ladder.ts';
+import { latentsFromMoments } from './latents.ts';
 
 const recorded = (await readTensors(
   fileURLToPath(new URL('../../test/fixtures/latents/latents.safetensors', import.meta.url)),
@@ -26,8 +27,13 @@ test('without noise latents are the mean, times the scaling factor', () => {
 
 test('image-to-image starts as in ComfyUI, with more noise at the greatest sigma', () => {
   const { latent, noise, start, start_greatest } = recorded;
-  expectClose(startFromPicture(latent.data, noise.data, 2.760077, 14.614641), start.data, tolerance);
-  for (const greatest of [14.614641, 14.6]) {
-    expectClose(startFromPicture(latent.data, noise.data, 14.614643, greatest), start_greatest.data, tolerance);
+  for (const [denoise, expected] of [
+    [0.65, start],
+    [1, start_greatest],
+  ] as const) {
+    const { noiseScale } = comfyKarrasLadder(17, denoise);
+    const begun = latent.data.map((value, index) => value + noise.data[index]! * noiseScale);
+    // The recorded sigmas have six digits.
+    expectClose(begun, expected.data, { relL2: 4e-7 });
   }
 });

@@ -1,4 +1,4 @@
-/** Latents of a picture: from the encoder's moments to where a sampler starts. */
+/** Latents of a picture, from what the autoencoder's encoder returns. */
 import { float32, type Tensor } from '../math/tensor.ts';
 
 /**
@@ -27,20 +27,4 @@ export function latentsFromMoments(
     }
   }
   return latents;
-}
-
-/**
- * Where image-to-image starts: the picture with noise of deviation `sigma` on top. At the greatest noise of all, ComfyUI
- * takes the noise that a run without a picture starts from, √(1 + σ²), and still adds the picture. After
- * comfyanonymous/ComfyUI at ae77590b `comfy/model_sampling.py` (`EPS.noise_scaling`), `comfy/samplers.py` (`max_denoise`).
- */
-export function startFromPicture(
-  latents: Float32Array,
-  noise: Float32Array,
-  sigma: number,
-  greatestSigma: number,
-): Float32Array {
-  const isGreatest = sigma > greatestSigma || greatestSigma - sigma <= 1e-5 * greatestSigma;
-  const deviation = isGreatest ? Math.sqrt(1 + sigma ** 2) : sigma;
-  return latents.map((value, index) => value + noise[index]! * deviation);
 }

@@ -93,14 +93,13 @@ def definitions(path, names, **surroundings):
 
 def use_small_norms():
     """Of 32 groups everywhere in ComfyUI."""
-    for holder in (comfy.ops.disable_weight_init, comfy.ops.manual_cast):
-        original = holder.GroupNorm.__init__
+    norm = comfy.ops.disable_weight_init.GroupNorm
+    original = norm.__init__
 
-        def init(self, num_groups, num_channels, *rest, original=original, **named):
-            original(self, min(num_groups, tiny_sdxl.sizes["norm_num_groups"]), num_channels, *rest, **named)
+    def init(self, num_groups, num_channels, *rest, **named):
+        original(self, min(num_groups, tiny_sdxl.sizes["norm_num_groups"]), num_channels, *rest, **named)
 
-        holder.GroupNorm.__init__ = init
-        break
+    norm.__init__ = init
 
 
 def unet_config(depths):
