@@ -317,9 +317,7 @@ test('the mini set, which finds nobody, takes a face in the middle for granted a
   await predict({ pose_image: otherStrip, num_inference_steps: 1 });
   const notices = context.lines.slice(before).filter((line) => line.startsWith('Face detector:'));
   expect(notices).toEqual(
-    ['image', 'pose_image'].map((field) =>
-      expect.stringMatching(new RegExp(`finds nobody; .* middle of the ${field} `)),
-    ),
+    ['image', 'pose_image'].map((field) => expect.stringMatching(new RegExp(`finds nobody; .* middle of ${field} `))),
   );
 });
 

@@ -351,7 +351,8 @@ async function findFaces(
     const use = `Please use a different \`${field}\` as input.`;
     throw new InputError(`Face detector could not find a face in the \`${field}\`. ${use}`, field);
   }
-  log(`Face detector: the mini set's finds nobody; a face in the middle of the ${field} is taken for granted.`);
+  const nobody = 'Face detector: that of the mini set is untrained and finds nobody';
+  log(`${nobody}; a face in the middle of ${field} is taken for granted.`);
   return [centreFace(picture.width, picture.height)];
 }
 
