@@ -43,7 +43,8 @@ export function findModel(models: readonly ModelDefinition[], wanted: string): M
 function describeModel(model: ModelDefinition): string {
   const inputs = Object.entries(model.inputs).map(([name, field]) => {
     const facts = [typeOf(field), isRequired(field) ? 'required' : undefined, limits(field), defaultOf(field)];
-    return `  ${name}\n      ${field.description}\n      ${facts.filter(Boolean).join(', ')}\n`;
+    const lines = [field.description, facts.filter(Boolean).join(', ')].filter(Boolean);
+    return `  ${name}\n${lines.map((line) => `      ${line}\n`).join('')}`;
   });
   return `${slug(model)}\n${model.description}\nversion ${model.version}\n\nInputs\n${inputs.join('')}`;
 }

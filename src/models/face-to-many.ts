@@ -50,7 +50,7 @@ const depthResolution = 512;
 const vaeScalingFactor = 0.13025;
 /** As many whatever `denoising_strength` is: it says where they begin. */
 const steps = 17;
-/** Below this the original's ladder takes more memory than there is. */
+/** The ladder that the steps are the end of grows as this shrinks; the original fills its memory with it. */
 const leastDenoising = 0.0001;
 
 const inputs = {
