@@ -56,6 +56,27 @@ describe('a header is refused, with the file and the fault in the message, when'
   });
 });
 
+describe('a message stays short when', () => {
+  const long = 'x'.repeat(2_000_000);
+  test.each<[string, RegExp, unknown]>([
+    ['a name is long', /"x{100}…" has a name of 2000000 letters/, { [long]: four }],
+    ['a long name stands twice', /"x{100}…" twice/, `{"${long}":1,"${long}":1}`],
+    ['a type is long', /unknown type x{100}…/, { a: { ...four, dtype: long } }],
+    ['a shape is long', /has 500001 axes/, { a: { ...four, shape: [...new Array(500_000).fill(1), 2] } }],
+  ])('%s', async (_, message, header) => {
+    const error = await readSafetensors(await write(header, 4)).catch((caught: Error) => caught);
+    expect(error).toBeInstanceOf(WeightError);
+    expect((error as Error).message).toMatch(message);
+    expect((error as Error).message.length).toBeLessThan(500);
+  });
+});
+
+test('a shape may have as many axes as PyTorch allows', async () => {
+  const shape = new Array(64).fill(1);
+  const { tensors } = await readSafetensors(await write({ a: { ...four, shape } }, 4));
+  expect(tensors.get('a')!.shape).toEqual(shape);
+});
+
 test('a truncated file is said to be truncated, and what to do', async () => {
   const path = await write({ a: { dtype: 'F16', shape: [1000], data_offsets: [0, 2000] } }, 1500);
   await expect(readSafetensors(path)).rejects.toThrow(

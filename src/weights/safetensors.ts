@@ -50,6 +50,10 @@ export interface Safetensors {
 
 /** The format's own limit. */
 const longestHeader = 100_000_000;
+/** Names and shapes stand in messages, logs and graphs: a header that is one long name would fill them. */
+const longestName = 1000;
+/** PyTorch makes no tensors with more. */
+const mostAxes = 64;
 const prefixLength = 8;
 
 /** @throws WeightError naming the file and its fault */
@@ -116,7 +120,7 @@ function parseHeader(text: string, place: Place): Safetensors {
   }
   if (!isRecord(header)) throw weightFault(place.path, 'its header is not a JSON object');
   const twice = duplicateKey(text);
-  if (twice !== undefined) throw weightFault(place.path, `its header names "${twice}" twice`);
+  if (twice !== undefined) throw weightFault(place.path, `its header names "${shortened(twice)}" twice`);
 
   const { __metadata__: metadata = {}, ...entries } = header;
   if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) {
@@ -129,11 +133,15 @@ function parseHeader(text: string, place: Place): Safetensors {
 }
 
 function parseTensor(name: string, entry: unknown, place: Place): TensorRef {
-  const bad = (reason: string): WeightError => weightFault(place.path, `its tensor "${name}" ${reason}`);
+  const bad = (reason: string): WeightError => weightFault(place.path, `its tensor "${shortened(name)}" ${reason}`);
+  if (name.length > longestName) throw bad(`has a name of ${name.length} letters, above the limit of ${longestName}`);
   if (!isRecord(entry)) throw bad('is not described by an object');
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (typeof dtype !== 'string' || !Object.hasOwn(elementSizes, dtype)) throw bad(`has the unknown type ${dtype}`);
+  if (typeof dtype !== 'string' || !Object.hasOwn(elementSizes, dtype)) {
+    throw bad(`has the unknown type ${shortened(String(dtype))}`);
+  }
   if (!isCounts(shape)) throw bad('has a shape that is not a list of sizes');
+  if (shape.length > mostAxes) throw bad(`has ${shape.length} axes, above the limit of ${mostAxes}`);
   if (!isCounts(offsets) || offsets.length !== 2) throw bad('has offsets that are not two positions');
   const [begin, end] = offsets as [number, number];
   if (begin > end) throw bad('ends before it begins');
@@ -164,6 +172,10 @@ function checkCoverage(tensors: ReadonlyMap<string, TensorRef>, { path, size, da
     );
   }
   if (position < size) throw weightFault(path, `${size - position} bytes after its last tensor belong to no tensor`);
+}
+
+function shortened(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
