@@ -27,7 +27,7 @@ interface Run {
 }
 
 /** Measured: 1.9e-6 and 0.0025; float32 itself is up to 1.1e-6 away from float64 here. */
-const tolerance = { relL2: 1e-5, meanPixelDifference: 0.01 };
+const tolerance = { relL2: 6e-6, meanPixelDifference: 0.01 };
 
 const folder = new URL('../../test/fixtures/pipelines/instant-id/', import.meta.url);
 const path = (file: string): string => fileURLToPath(new URL(file, folder));
