@@ -1,6 +1,6 @@
 /** The built-in model through the whole product: `darkroom serve` as a process, the unmodified client, a real portrait. */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -81,6 +81,19 @@ test('a seed of 64 bits keeps its digits on the way', async () => {
     return digest(Buffer.from(await (await fetch(output[0]!)).arrayBuffer()));
   };
   expect(await create('18446744073709551615')).not.toBe(await create('18446744073709551614'));
+});
+
+test('a LoRA of the caller’s draws as the style that has it, given the style’s words', async () => {
+  const styled = await predict({ ...quick, style: 'Emoji' });
+  const mini = join(home, 'weights', 'mini');
+  const file = readdirSync(mini, { recursive: true, encoding: 'utf8' }).find((name) =>
+    name.endsWith('lora.safetensors'),
+  );
+  const custom_lora_url = asUrl(readFileSync(join(mini, file!)), 'application/octet-stream');
+  const prompt = 'memoji, emoji, a person, 3d render, sharp';
+  const own = await predict({ ...quick, style: 'Toy', prompt, custom_lora_url });
+  expect(own.prediction.error ?? '').toBe('');
+  expect(digest(own.files[0])).toBe(digest(styled.files[0]));
 });
 
 test('a prompt that looks like an address is a prompt', async () => {
