@@ -279,6 +279,21 @@ describe('a file is refused', () => {
     ['with sparse weights', () => sum({ more: [message(graphFields.sparseInitializer, [])] }), /sparse weights/],
     ['with graphs in graphs', () => sum({ more: [nested(9)] }), /too deep/],
     [
+      'with an endless name',
+      () => sum({ input: openValue(graphFields.input, 'x'.repeat(3_000_000)) }),
+      /names has 3000000 bytes/,
+    ],
+    [
+      'with an endless name of a tensor',
+      () => sum({ values: [text(tensorFields.name, 'x'.repeat(3_000_000)), bytes(tensorFields.rawData, rawWeights)] }),
+      /names has 3000000 bytes/,
+    ],
+    [
+      'with a tensor of a million axes',
+      () => sum({ values: [bytes(tensorFields.dims, new Uint8Array(1_000_000).fill(1))] }),
+      /more than 64 axes/,
+    ],
+    [
       'with too few bytes',
       () => sum({ values: [bytes(tensorFields.rawData, rawWeights.subarray(8))] }),
       /has 1192 bytes where 1200/,

@@ -24,7 +24,7 @@ import {
 import { type ByteSource, notProto, protoFields } from '../onnx/proto-reader.ts';
 import { encodeNode, encodeValue, irVersion, renaming } from '../onnx/write.ts';
 import { checkNode } from './onnx-node.ts';
-import { readInitializer } from './onnx-tensor.ts';
+import { nameAt, readInitializer } from './onnx-tensor.ts';
 import { fillNow, openWeightFile, weightFault } from './weight-file.ts';
 
 /** An input or output as the file describes it. */
@@ -169,7 +169,7 @@ function readValue(source: ByteSource, start: number, end: number, fault: Fault)
   let type: TensorType | undefined;
   let dims: (number | undefined)[] | undefined;
   for (const field of protoFields(source, start, end, fault)) {
-    if (field.number === valueFields.name) name = textOf(source, field);
+    if (field.number === valueFields.name) name = nameAt(source, field, fault);
     if (field.number !== valueFields.type) continue;
     for (const kind of protoFields(source, field.content, field.end, fault)) {
       if (kind.number !== typeFields.tensorType || !kind.hasLength) continue;
@@ -192,10 +192,6 @@ function readShape(source: ByteSource, start: number, end: number, fault: Fault)
       // Zero and -1 are how some programs say that they do not know.
       return value !== undefined && value > 0 && value < largestFile ? value : undefined;
     });
-}
-
-function textOf(source: ByteSource, { content, end }: { content: number; end: number }): string {
-  return Buffer.from(source.slice(content, end)).toString('utf8');
 }
 
 /** The inputs get the shapes that they will have, so that ONNX Runtime can plan ahead. */

@@ -3,6 +3,7 @@ import { isAbsolute, join, relative, sep } from 'node:path';
 import { sizeOf } from '../math/tensor.ts';
 import { type Encoded, entryFields, externalLocation, integer, message, tensorFields, text } from '../onnx/proto.ts';
 import { type ByteSource, protoFields } from '../onnx/proto-reader.ts';
+import { mostAxes } from './weight-file.ts';
 
 type Fault = (reason: string) => Error;
 
@@ -35,6 +36,15 @@ const elementSizes: Readonly<Record<number, number>> = {
 /** ONNX Runtime wants to see shapes and the like while it loads a graph; larger tensors stay in their files. */
 const smallest = 1024;
 
+/** Names stand in messages: a file that is one long name would fill them. */
+const longestName = 4096;
+
+/** A name in the file. */
+export function nameAt(source: ByteSource, { content, end }: { content: number; end: number }, fault: Fault): string {
+  if (end - content > longestName) throw fault(`one of its names has ${end - content} bytes. Download it again`);
+  return Buffer.from(source.slice(content, end)).toString('utf8');
+}
+
 /** A weight of the file, as the fields of a message that says where its bytes are. */
 export function readInitializer(
   source: ByteSource,
@@ -65,10 +75,12 @@ export function readInitializer(
       continue;
     }
     kept.push(copy(field.start, field.end));
-    if (number === tensorFields.name) name = Buffer.from(copy(content, field.end)).toString('utf8');
+    if (number === tensorFields.name) name = nameAt(source, field, fault);
     if (number === tensorFields.dataType) type = field.value;
-    if (number === tensorFields.dims)
-      dims.push(...(hasLength ? packed(copy(content, field.end), fault) : [field.value]));
+    if (number === tensorFields.dims) {
+      for (const dim of hasLength ? packed(copy(content, field.end), fault) : [field.value]) dims.push(dim);
+      if (dims.length > mostAxes) throw fault(`one of its tensors has more than ${mostAxes} axes. Download it again`);
+    }
   }
   if (isElsewhere) {
     const byteLength = byteLengthOf(name, dims, type, fault);

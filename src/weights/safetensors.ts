@@ -6,7 +6,7 @@
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import type { WeightError } from '../base/errors.ts';
 import { duplicateKey } from './duplicate-key.ts';
-import { fill, openWeightFile, weightFault } from './weight-file.ts';
+import { fill, mostAxes, openWeightFile, weightFault } from './weight-file.ts';
 
 /** Bytes of an element, by the names that the format uses. */
 export const elementSizes = {
@@ -50,10 +50,8 @@ export interface Safetensors {
 
 /** The format's own limit. */
 const longestHeader = 100_000_000;
-/** Names and shapes stand in messages, logs and graphs: a header that is one long name would fill them. */
+/** Names stand in messages, logs and graphs: a header that is one long name would fill them. */
 const longestName = 1000;
-/** PyTorch makes no tensors with more. */
-const mostAxes = 64;
 const prefixLength = 8;
 
 /** @throws WeightError naming the file and its fault */

@@ -3,6 +3,9 @@ import { readSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { WeightError } from '../base/errors.ts';
 
+/** Of a tensor: PyTorch makes none with more. What a file says beyond that would only fill messages and memory. */
+export const mostAxes = 64;
+
 /** @throws WeightError when there is no file, or it may not be read */
 export async function openWeightFile(path: string): Promise<FileHandle> {
   try {
