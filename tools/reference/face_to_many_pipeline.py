@@ -24,6 +24,7 @@ from pathlib import Path
 
 import fixtures
 
+# ComfyUI reads them when it is imported.
 sys.argv = [sys.argv[0], "--cpu", "--force-fp32", "--fp32-text-enc", "--fp32-vae", "--disable-metadata"]
 sys.path.insert(0, str(fixtures.sources / "ComfyUI"))
 fixtures.use_insightface()
@@ -70,6 +71,7 @@ from fixtures import randomize, save_tensors, write_json, write_provenance  # no
 from original_layout import unet_name  # noqa: E402
 from schedulers_torch import use_linspace_of_torch_2  # noqa: E402
 
+sys.argv = sys.argv[:1]
 torch.set_num_threads(2)
 torch.set_grad_enabled(False)
 cv2.ipp.setUseIPP(False)

@@ -4,18 +4,11 @@ one; the sizes that ComfyUI's nodes make of pictures; the styles of the original
 nobody's face in cubiq/ComfyUI_InstantID.
 """
 
-import sys
+import torch
 
+import face_to_many_pipeline as pipeline
 import fixtures
-
-arguments, sys.argv = sys.argv, [sys.argv[0]]
-import face_to_many_pipeline as pipeline  # noqa: E402
-
-sys.argv = arguments
-
-import torch  # noqa: E402
-
-from fixtures import write_json, write_provenance  # noqa: E402
+from fixtures import write_json, write_provenance
 
 folder = fixtures.fixtures / "face-to-many"
 
