@@ -28,7 +28,9 @@ async function run(args: string[]): Promise<number> {
   }
   const model = findModel(models, positionals[0]!);
   const states = await Promise.all(model.weights.map((weights) => repositoryState(weights, settings)));
-  process.stdout.write(`${describeModel(model)}\nFull weights\n${states.map(describeWeights).join('')}`);
+  process.stdout.write(
+    `${describeModel(model)}\nFull weights (a prediction needs those that its inputs ask for)\n${states.map(describeWeights).join('')}`,
+  );
   return 0;
 }
 
@@ -53,7 +55,7 @@ function describeWeights(state: RepositoryState): string {
   const { repository, licence, commercialUse } = state.repository;
   const lines = [
     `  ${repository}`,
-    `      ${licence}, commercial use ${commercialUse ? 'allowed' : 'not allowed'}`,
+    `      ${licence}${commercialUse ? ', commercial use allowed' : '; not counted as free for commercial use'}`,
     ...state.files.map((file) => `      ${file.found ? 'present' : 'missing'}  ${file.path}${sizeOf(file)}`),
   ];
   const way = wayToGet(state);
