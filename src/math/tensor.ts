@@ -29,3 +29,14 @@ export function float32(
   if (data.length !== sizeOf(dims)) throw new RangeError(`${data.length} values do not fill the shape [${dims}].`);
   return { type: 'float32', dims, data };
 }
+
+/** [1] */
+export function scalar(value: number): Tensor<'float32'> {
+  return float32([1], Float32Array.of(value));
+}
+
+/** [rows, …] -> [1, …] */
+export function rowOf({ dims, data }: Tensor<'float32'>, row: number): Tensor<'float32'> {
+  const length = data.length / dims[0]!;
+  return float32([1, ...dims.slice(1)], data.slice(row * length, (row + 1) * length));
+}

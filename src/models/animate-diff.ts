@@ -14,7 +14,7 @@ import { encodeVideo } from '../base/video.ts';
 import { choice, type InputOf, integer, number, text } from '../catalog/fields.ts';
 import { defineModel, type PredictContext, type WeightFile } from '../catalog/model.ts';
 import { cudaNormals } from '../math/random.ts';
-import { float32, type Tensor } from '../math/tensor.ts';
+import { float32, rowOf, scalar, type Tensor } from '../math/tensor.ts';
 import { type MotionVersion, motionUnetNetwork } from '../networks/motion-unet.ts';
 import { checkpointDecoderNetwork } from '../networks/vae-decoder.ts';
 import { decodeFrames } from '../pipeline/frames.ts';
@@ -199,7 +199,7 @@ export async function* drawFrames(
           signal.throwIfAborted();
           const { sample } = await session.run({
             sample: float32(latentDims, latents),
-            timestep: float32([1], Float32Array.of(timestep)),
+            timestep: scalar(timestep),
             encoder_hidden_states: rowOf(states, prompt),
           });
           noises.data.set((sample as Tensor<'float32'>).data, prompt * latents.length);
@@ -221,11 +221,4 @@ export async function* drawFrames(
     step(++decoded, frames);
     yield frame;
   }
-}
-
-/** [rows, …] -> [1, …] */
-function rowOf(tensor: Tensor<'float32'>, row: number): Tensor<'float32'> {
-  const [rows, ...rest] = tensor.dims as [number, ...number[]];
-  const length = tensor.data.length / rows;
-  return float32([1, ...rest], tensor.data.subarray(row * length, (row + 1) * length));
 }

@@ -22,7 +22,7 @@ import { choice, image, integer, number, text, toggle } from '../catalog/fields.
 import { defineModel, type OutputFile, type PredictContext, type WeightRepository } from '../catalog/model.ts';
 import { alphasCumprod, stableDiffusionNoise, trainingSigmas } from '../math/noise-schedule.ts';
 import { cudaNormals } from '../math/random.ts';
-import { float32, type Tensor } from '../math/tensor.ts';
+import { float32, scalar, type Tensor } from '../math/tensor.ts';
 import { unetNetwork } from '../networks/unet.ts';
 import { controlSize } from '../pipeline/control-size.ts';
 import { decodePictures } from '../pipeline/decode.ts';
@@ -213,10 +213,10 @@ export default defineModel({
         async denoise(latents, timestep) {
           const { sample } = await session.run({
             sample: float32([batch, 4, latentSize.height, latentSize.width], guided ? duplicate(latents) : latents),
-            timestep: float32([1], Float32Array.of(timestep)),
+            timestep: scalar(timestep),
             encoder_hidden_states: states,
             'controlnet_cond.0': control,
-            'conditioning_scale.0': float32([1], Float32Array.of(1)),
+            'conditioning_scale.0': scalar(1),
           });
           const noise = sample as Tensor<'float32'>;
           return guided ? classifierFreeGuidance(noise, input.scale) : noise.data;

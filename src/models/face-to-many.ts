@@ -18,7 +18,7 @@ import { type Identity, identityOf } from '../faces/identity.ts';
 import { strangersEmbedding } from '../faces/strangers-embedding.ts';
 import { brownianNoise, brownianTree } from '../math/brownian-tree.ts';
 import { cpuNormals, cudaNormals } from '../math/random.ts';
-import { float32, type Tensor } from '../math/tensor.ts';
+import { float32, rowOf, scalar, type Tensor } from '../math/tensor.ts';
 import { unetNetwork } from '../networks/unet.ts';
 import { cropToMultiple, fitInto, hintPicture } from '../pipeline/comfy-pictures.ts';
 import { encodeComfyPrompts } from '../pipeline/comfy-prompt.ts';
@@ -33,8 +33,8 @@ import { type EachLocated, locateEach } from '../pipeline/locate-each.ts';
 import { pictureToTensor } from '../pipeline/picture.ts';
 import { type ConditionFeeds, predictRows } from '../pipeline/predict-rows.ts';
 import { stableDiffusionXlColours, stepWithPreview } from '../pipeline/preview.ts';
-import { albedoBaseXl13 } from '../pipeline/stable-diffusion-xl-files.ts';
-import { promptFeeds, rowOf, timeIds } from '../pipeline/stable-diffusion-xl-prompt.ts';
+import { albedoBaseXl13, vaeScalingFactor } from '../pipeline/stable-diffusion-xl-files.ts';
+import { promptFeeds, timeIds } from '../pipeline/stable-diffusion-xl-prompt.ts';
 import type { Residency } from '../runtime/residency.ts';
 import { comfyKarrasLadder } from '../schedulers/comfy-ladder.ts';
 import { dpmpp2mSde } from '../schedulers/dpmpp-2m-sde.ts';
@@ -46,8 +46,6 @@ import { weightFiles } from '../weights/inventory.ts';
 const longestSide = 1024;
 /** Of the smaller side of the picture that depth is read off. */
 const depthResolution = 512;
-/** Of Stable Diffusion XL's autoencoder. */
-const vaeScalingFactor = 0.13025;
 /** As many whatever `denoising_strength` is: it says where they begin. */
 const steps = 17;
 /** The ladder that the steps are the end of grows as this shrinks; the original fills its memory with it. */
@@ -287,8 +285,4 @@ function seedOf(given: number | string | undefined, log: (line: string) => void)
     );
   }
   return seed;
-}
-
-function scalar(value: number): Tensor<'float32'> {
-  return float32([1], Float32Array.of(value));
 }

@@ -21,7 +21,7 @@ import { embedFace } from '../faces/embed.ts';
 import type { Face } from '../faces/face.ts';
 import { drawKeyPoints } from '../faces/key-points.ts';
 import { cudaNormals } from '../math/random.ts';
-import { float32, sizeOf, type Tensor } from '../math/tensor.ts';
+import { float32, rowOf, scalar, sizeOf, type Tensor } from '../math/tensor.ts';
 import { unetNetwork } from '../networks/unet.ts';
 import { decodePictures } from '../pipeline/decode.ts';
 import { faceTokens, tokensPerFace } from '../pipeline/face-tokens.ts';
@@ -43,8 +43,14 @@ import { predictRows } from '../pipeline/predict-rows.ts';
 import { stableDiffusionXlColours, stepWithPreview } from '../pipeline/preview.ts';
 import { isUnsafe } from '../pipeline/safety.ts';
 import { readSchedulerConfig } from '../pipeline/scheduler-file.ts';
-import { type StableDiffusionXlName, safetyChecker, stableDiffusionXl } from '../pipeline/stable-diffusion-xl-files.ts';
-import { encodeXlPrompts, promptFeeds, rowOf, timeIds } from '../pipeline/stable-diffusion-xl-prompt.ts';
+import { shortened } from '../pipeline/shortened.ts';
+import {
+  type StableDiffusionXlName,
+  safetyChecker,
+  stableDiffusionXl,
+  vaeScalingFactor,
+} from '../pipeline/stable-diffusion-xl-files.ts';
+import { encodeXlPrompts, promptFeeds, timeIds } from '../pipeline/stable-diffusion-xl-prompt.ts';
 import type { SchedulerConfig } from '../schedulers/config.ts';
 import { type Sampler, samplerFromConfig } from '../schedulers/from-config.ts';
 
@@ -184,8 +190,6 @@ const photographSide = 1280;
 const poseSide = 1024;
 /** Of the square that pictures are fitted into to look for faces. */
 const detectorSide = 640;
-/** Of SDXL's autoencoder. */
-const vaeScalingFactor = 0.13025;
 
 export default defineModel({
   owner: 'zsxkib',
@@ -249,8 +253,8 @@ export default defineModel({
     }
 
     log('Start inference...');
-    log(`[Debug] Prompt: ${input.prompt}, `);
-    log(`[Debug] Neg Prompt: ${input.negative_prompt}`);
+    log(`[Debug] Prompt: ${shortened(input.prompt)}, `);
+    log(`[Debug] Neg Prompt: ${shortened(input.negative_prompt)}`);
     const guidance = input.enable_lcm ? input.lcm_guidance_scale : input.guidance_scale;
     const guided = guidance > 1;
     const prompts = guided ? [input.negative_prompt, input.prompt] : [input.prompt];
@@ -359,8 +363,4 @@ async function findFaces(
 /** Inputs of the graph that there are several of: `name.0`, `name.1`, … */
 function numbered<Item>(name: string, items: readonly Item[], feed: (item: Item) => Tensor<'float32'>) {
   return Object.fromEntries(items.map((item, index) => [`${name}.${index}`, feed(item)]));
-}
-
-function scalar(value: number): Tensor<'float32'> {
-  return float32([1], Float32Array.of(value));
 }

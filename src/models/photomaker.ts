@@ -10,7 +10,7 @@ import { encodePng } from '../base/image.ts';
 import { choice, image, integer, number, text, toggle } from '../catalog/fields.ts';
 import { defineModel, type WeightRepository } from '../catalog/model.ts';
 import { cudaNormals } from '../math/random.ts';
-import { float32, type Tensor } from '../math/tensor.ts';
+import { float32, scalar, type Tensor } from '../math/tensor.ts';
 import { unetNetwork } from '../networks/unet.ts';
 import { decodePictures } from '../pipeline/decode.ts';
 import { classifierFreeGuidance } from '../pipeline/guidance.ts';
@@ -20,7 +20,8 @@ import { stableDiffusionXlColours, stepWithPreview } from '../pipeline/preview.t
 import { lastPlainStep, promptOfStep } from '../pipeline/prompt-switch.ts';
 import { isUnsafe } from '../pipeline/safety.ts';
 import { readSchedulerConfig } from '../pipeline/scheduler-file.ts';
-import { realVisXl3, safetyChecker } from '../pipeline/stable-diffusion-xl-files.ts';
+import { shortened } from '../pipeline/shortened.ts';
+import { realVisXl3, safetyChecker, vaeScalingFactor } from '../pipeline/stable-diffusion-xl-files.ts';
 import {
   encodeXlPrompts,
   encodeXlTokens,
@@ -46,8 +47,6 @@ const photoMaker: WeightRepository = {
 /** Pictures have no other size. */
 const side = 1024;
 const latentSize = { width: side / 8, height: side / 8 };
-/** Of Stable Diffusion XL's autoencoder. */
-const vaeScalingFactor = 0.13025;
 const largestSeed = 2_147_483_647;
 
 const furtherPhotograph = image({ description: 'Additional input image (optional)', optional: true });
@@ -156,7 +155,7 @@ export default defineModel({
     const pictures = input.num_outputs;
     const shape = { batch: 1, ...latentSize, textLength: windowLength };
     const unet = unetNetwork(join(base, 'unet'), shape, { loras: [adapter] });
-    const loraScale = { 'lora_scale.0': float32([1], Float32Array.of(1)) };
+    const loraScale = { 'lora_scale.0': scalar(1) };
     const latents = await residency.use(unet, (session) =>
       sampler.sample({
         latents: normals
@@ -191,10 +190,3 @@ export default defineModel({
     }
   },
 });
-
-const longestLogged = 1000;
-
-/** So that a very long prompt does not fill the prediction's logs. */
-function shortened(text: string): string {
-  return text.length > longestLogged ? `${text.slice(0, longestLogged)} …` : text;
-}

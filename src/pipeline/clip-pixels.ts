@@ -65,7 +65,10 @@ function threeNumbers(value: unknown, key: string, fallback: Three): Three {
 }
 
 /** [1, 3, crop, crop] */
-export function clipPixels(picture: RgbImage, { shortestEdge, crop, mean, deviation }: ClipPixelsConfig): Tensor<'float32'> {
+export function clipPixels(
+  picture: RgbImage,
+  { shortestEdge, crop, mean, deviation }: ClipPixelsConfig,
+): Tensor<'float32'> {
   const { width, height } = picture;
   // The longer side is cut off and not rounded.
   const side = (length: number): number => Math.trunc((shortestEdge * length) / Math.min(width, height));

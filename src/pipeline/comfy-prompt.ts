@@ -6,10 +6,10 @@
  * Not here: textual inversions.
  */
 import { InputError } from '../base/errors.ts';
-import { float32, type Tensor } from '../math/tensor.ts';
+import { float32, rowOf, type Tensor } from '../math/tensor.ts';
 import type { Residency } from '../runtime/residency.ts';
 import { emptyWindow, hasWeights, tokenizeWeighted, weightStates } from '../text/weighted-prompt.ts';
-import { encodeXlTokens, type PromptStates, rowOf, type XlEncoding, xlPadding } from './stable-diffusion-xl-prompt.ts';
+import { encodeXlTokens, type PromptStates, type XlEncoding, xlPadding } from './stable-diffusion-xl-prompt.ts';
 
 export interface ComfyPrompt {
   text: string;

@@ -4,7 +4,7 @@
  * them, and a prediction can be canceled between two rows.
  */
 import type { CancelSignal } from '../catalog/model.ts';
-import { float32, sizeOf, type Tensor } from '../math/tensor.ts';
+import { float32, scalar, sizeOf, type Tensor } from '../math/tensor.ts';
 import type { Session } from '../runtime/session.ts';
 
 /** Everything that a network of batch 1 is fed beside `sample` and `timestep`. */
@@ -33,7 +33,7 @@ export async function predictRows(
       const { sample } = await session.run({
         ...condition,
         sample: float32(dims, latents.slice(picture * size, (picture + 1) * size)),
-        timestep: float32([1], Float32Array.of(timestep)),
+        timestep: scalar(timestep),
       });
       predictions.data.set(sample!.data as Float32Array, (index * pictures + picture) * size);
     }

@@ -5,6 +5,7 @@ import type { Residency } from '../runtime/residency.ts';
 import { withoutAccents } from '../text/clip-normalization.ts';
 import { tokenizePrompt, windowLength } from '../text/clip-tokenizer.ts';
 import { endToken } from '../text/clip-vocabulary.ts';
+import { shortened } from './shortened.ts';
 
 /**
  * The text encoder's last hidden state of each prompt, each repeated for the pictures of a batch: the order that
@@ -40,10 +41,9 @@ export async function encodePrompts(
 
 /** The original's words; a very long rest is cut, so that it does not fill the prediction's logs. */
 export function truncationNotice(rest: string): string {
-  const shown = rest.length > 1000 ? `${rest.slice(0, 1000)} …` : rest;
   return (
     'The following part of your input was truncated because CLIP can only handle sequences up to ' +
-    `${windowLength} tokens: ['${shown}']`
+    `${windowLength} tokens: ['${shortened(rest)}']`
   );
 }
 

@@ -5,6 +5,9 @@
 import type { WeightFile, WeightRepository } from '../catalog/model.ts';
 import { stableDiffusion15, stableDiffusion15Files } from './stable-diffusion-files.ts';
 
+/** Of the autoencoder of all of them. */
+export const vaeScalingFactor = 0.13025;
+
 /** How a repository has its weights. Other variants are used as well where they lie on this disk. */
 const weightNames = {
   float32: { network: 'diffusion_pytorch_model.safetensors', encoder: 'model.safetensors' },

@@ -6,21 +6,14 @@ import { afterAll, expect, test } from 'vitest';
 import { expectClose } from '../../test/support/expect-close.ts';
 import { CanceledError } from '../base/errors.ts';
 import type { CancelSignal } from '../catalog/model.ts';
-import type { Tensor } from '../math/tensor.ts';
+import { rowOf, type Tensor } from '../math/tensor.ts';
 import { unetNetwork } from '../networks/unet.ts';
 import { readTensors } from '../parity/case-tensors.ts';
 import { createResidency } from '../runtime/residency.ts';
 import { withAccents } from '../text/clip-normalization.ts';
 import { tokenizePrompt } from '../text/clip-tokenizer.ts';
 import { predictRows } from './predict-rows.ts';
-import {
-  encodeXlPrompts,
-  encodeXlTokens,
-  promptFeeds,
-  rowOf,
-  timeIds,
-  xlPadding,
-} from './stable-diffusion-xl-prompt.ts';
+import { encodeXlPrompts, encodeXlTokens, promptFeeds, timeIds, xlPadding } from './stable-diffusion-xl-prompt.ts';
 
 interface PromptCase {
   prompts: string[];

@@ -6,7 +6,7 @@
  * Not here: another text for the second encoder, zeros in place of an empty negative prompt.
  */
 import { join } from 'node:path';
-import { float32, type Tensor } from '../math/tensor.ts';
+import { float32, rowOf, scalar, type Tensor } from '../math/tensor.ts';
 import { type ClipTextOutput, clipTextNetwork } from '../networks/clip-text.ts';
 import type { Residency } from '../runtime/residency.ts';
 import { type Normalization, withAccents } from '../text/clip-normalization.ts';
@@ -96,17 +96,6 @@ export function promptFeeds({ states, pooled }: PromptStates, row: number, ids: 
     text_embeds: rowOf(pooled, row),
     time_ids: float32([1, ids.length], Float32Array.from(ids)),
   };
-}
-
-/** [rows, …] -> [1, …] */
-export function rowOf({ dims, data }: Tensor<'float32'>, row: number): Tensor<'float32'> {
-  const [rows, ...rest] = dims as [number, ...number[]];
-  const size = data.length / rows;
-  return float32([1, ...rest], data.slice(row * size, (row + 1) * size));
-}
-
-function scalar(value: number): Tensor<'float32'> {
-  return float32([1], Float32Array.of(value));
 }
 
 /** [B, T, a], [B, T, b] -> [B, T, a + b] */
