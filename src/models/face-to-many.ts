@@ -21,7 +21,7 @@ import { cpuNormals, cudaNormals } from '../math/random.ts';
 import { float32, rowOf, scalar, type Tensor } from '../math/tensor.ts';
 import { unetNetwork } from '../networks/unet.ts';
 import { cropToMultiple, fitInto, hintPicture } from '../pipeline/comfy-pictures.ts';
-import { encodeComfyPrompts } from '../pipeline/comfy-prompt.ts';
+import { type ComfyPrompt, encodeComfyPrompts } from '../pipeline/comfy-prompt.ts';
 import type { Size } from '../pipeline/control-size.ts';
 import { decodePictures } from '../pipeline/decode.ts';
 import { encodePicture } from '../pipeline/encode.ts';
@@ -166,7 +166,7 @@ async function redraw(task: Task, located: EachLocated, context: PredictContext)
   const size = { width: 8 * width, height: 8 * height };
 
   const { prompts, file, field } = styleOf(input, located);
-  const fitting = await fitLora(file, { base, field, log });
+  const fitting = await fitLora(file, { base, log, ...(field ? { field } : {}) });
   const texts = await encodeComfyPrompts(residency, base, prompts, log, { files: [fitting], scale: input.lora_scale });
   signal.throwIfAborted();
   const adapter = join(located.folderOf(instantId), faceAdapterFile);
@@ -223,7 +223,10 @@ async function redraw(task: Task, located: EachLocated, context: PredictContext)
 }
 
 /** With a LoRA of the caller's the prompts are used as they are. */
-function styleOf({ style, prompt, negative_prompt, custom_lora_url }: Input, { folderOf }: EachLocated) {
+function styleOf(
+  { style, prompt, negative_prompt, custom_lora_url }: Input,
+  { folderOf }: EachLocated,
+): { prompts: ComfyPrompt[]; file: string; field?: string } {
   const styled = styledPrompts(style, prompt, negative_prompt);
   const own = { prompt, negativePrompt: negative_prompt };
   const used = custom_lora_url === undefined ? styled : own;
@@ -233,7 +236,7 @@ function styleOf({ style, prompt, negative_prompt, custom_lora_url }: Input, { f
       { text: used.negativePrompt, field: 'negative_prompt' },
     ],
     ...(custom_lora_url === undefined
-      ? { file: join(folderOf(styleLoras[style]), weightFiles(styleLoras[style])[0]!.path), field: 'style' }
+      ? { file: join(folderOf(styleLoras[style]), weightFiles(styleLoras[style])[0]!.path) }
       : { file: custom_lora_url, field: 'custom_lora_url' }),
   };
 }

@@ -143,6 +143,15 @@ function ofKind(whole: Buffer, flag: string): Buffer {
   return changed;
 }
 
+test.each(['alone', 'in an archive'])('a header that would hold everybody up while it is read: %s', async (where) => {
+  const prefix = Buffer.alloc(16, '{');
+  prefix.writeBigUInt64LE(17n * 2n ** 20n);
+  const alone = join(folder, 'huge');
+  await writeFile(alone, prefix);
+  const path = where === 'alone' ? alone : await archive({ name: 'lora.safetensors', content: prefix });
+  await expect(take(path)).rejects.toThrow(/^custom_lora_url: the header of lora\.safetensors is larger than 16 MiB/);
+});
+
 test('a file without an archive is left where it is', async () => {
   const path = join(folder, 'plain');
   await writeFile(path, Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{}')]));

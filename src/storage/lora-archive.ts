@@ -22,11 +22,16 @@ const mostEntries = 1000;
 export async function takeLora(path: string, destination: string, field: string): Promise<string> {
   const fault = (reason: string): InputError => new InputError(`${field}: ${reason}`, field);
   const kind = await kindOf(path);
-  if (kind === 'safetensors') return path;
-  if (kind !== 'archive')
-    throw fault(`this is no LoRA but ${kind}. Give a tar archive that holds ${wanted}, or that file itself.`);
+  if (kind !== 'archive') {
+    if (kind !== 'safetensors') {
+      throw fault(`this is no LoRA but ${kind}. Give a tar archive that holds ${wanted}, or that file itself.`);
+    }
+    await checkHeaderLength(path, fault);
+    return path;
+  }
   try {
     await extractLora(path, destination, fault);
+    await checkHeaderLength(destination, fault);
   } catch (error) {
     await rm(destination, { force: true });
     throw error instanceof InputError || isOfDisk(error)
@@ -34,6 +39,21 @@ export async function takeLora(path: string, destination: string, field: string)
       : fault(`the archive is damaged (${(error as Error).message}).`);
   }
   return destination;
+}
+
+/** Far above those of published LoRAs; one of the format's own limit would hold up everybody while it is read. */
+const longestHeader = 16 * 2 ** 20;
+
+/** What else is wrong with a file is found when its weights are read. */
+async function checkHeaderLength(path: string, fault: (reason: string) => InputError): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    const { buffer: start } = await handle.read(Buffer.alloc(9), 0, 9, 0);
+    if (start.toString('latin1', 8) !== '{' || start.readBigUInt64LE() <= longestHeader) return;
+    throw fault(`the header of ${wanted} is larger than ${longestHeader / 2 ** 20} MiB: this is no LoRA.`);
+  } finally {
+    await handle.close();
+  }
 }
 
 async function extractLora(path: string, destination: string, fault: (reason: string) => InputError): Promise<void> {

@@ -101,6 +101,8 @@ describe('which addresses are read', () => {
     'https://models.example/loras-of-others/x',
     'https://models.example/loras/../private/x',
     'https://models.example/loras/%2e%2e/private/x',
+    'https://models.example/loras/..%2fprivate/x',
+    'https://models.example/loras/..%5Cprivate/x',
     'https://models.example.evil.example/loras/x',
     'http://10.0.0.5:8081/anything',
     'file:///etc/passwd',

@@ -40,7 +40,9 @@ export async function loraFile(url: string, options: LoraOptions): Promise<strin
   checkLoraUrl(url, settings.loraOrigins, field);
   const cache = join(settings.home, 'loras');
   await mkdir(cache, { recursive: true });
-  const id = createHash('sha256').update(new URL(url).href).digest('hex');
+  const address = new URL(url);
+  address.hash = '';
+  const id = createHash('sha256').update(address.href).digest('hex');
   const hold = (path: string): Promise<void> => holdFor(folder, field, path);
   const fresh = await freshFile(cache, id, hold);
   if (fresh) return fresh;
@@ -120,9 +122,23 @@ async function makeRoom(cache: string, newest: string, mostBytes: number): Promi
   for (const { path, size, nlink } of whole) {
     if (bytes <= mostBytes) return;
     if (nlink > 1 || path === newest) continue;
-    await rm(path, { force: true });
-    bytes -= size;
+    if (await removeUnlessHeld(path)) bytes -= size;
   }
+}
+
+/** Somebody may come for the file while it goes: under another name it is found no more, and whoever holds it is seen. */
+async function removeUnlessHeld(path: string): Promise<boolean> {
+  const going = `${path}.${randomUUID()}.part`;
+  try {
+    await rename(path, going);
+  } catch (error) {
+    // Another prediction was making room too.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
+    throw error;
+  }
+  const held = (await stat(going)).nlink > 1;
+  await (held ? rename(going, path) : rm(going));
+  return !held;
 }
 
 interface CachedFile extends Pick<Stats, 'size' | 'nlink' | 'atimeMs' | 'mtimeMs'> {

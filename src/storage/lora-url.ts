@@ -30,6 +30,8 @@ export function checkLoraUrl(url: string, origins: readonly string[], field: str
 
 function isAllowed(url: URL, origins: readonly string[]): boolean {
   if (url.username || url.password) return false;
+  // Servers that decode these in a path would leave the allowed folder.
+  if (/%(?:2e|2f|5c)/i.test(url.pathname)) return false;
   if (origins.some((allowed) => begins(url, new URL(allowed)))) return true;
   return (
     url.search === '' &&

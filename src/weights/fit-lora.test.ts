@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { InputError } from '../base/errors.ts';
+import { InputError, WeightError } from '../base/errors.ts';
 import { clipTextNetwork } from '../networks/clip-text.ts';
 import { unetNetwork } from '../networks/unet.ts';
 import { fitLora } from './fit-lora.ts';
@@ -23,7 +23,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 type Shapes = Record<string, readonly number[]>;
 
-async function fit(shapes: Shapes, dtype: 'F32' | 'I8' = 'F32'): Promise<{ fitted: LoraFile; lines: string[] }> {
+async function fitting(shapes: Shapes, dtype: 'F32' | 'I8' = 'F32'): Promise<{ fitted: LoraFile; lines: string[] }> {
   const path = join(folder, `${expect.getState().currentTestName!.replaceAll(/\W+/g, '-')}.safetensors`);
   const tensors = Object.entries(shapes).map(([name, shape]): [string, TensorToWrite] => {
     const size = shape.reduce((product, dim) => product * dim, 1);
@@ -76,7 +76,7 @@ describe('every layer that fits is one that the networks take, named', () => {
     ['as kohya does', kohya],
     ['as PEFT does', peft],
   ])('%s', async (_, nameOf) => {
-    const { fitted, lines } = await fit(await everyLayer(nameOf));
+    const { fitted, lines } = await fitting(await everyLayer(nameOf));
     expect(lines).toEqual([]);
     const shape = { batch: 1, height: 8, width: 8, textLength: 5 };
     const unet = await unetNetwork(join(base, 'unet'), shape, { loras: [fitted] }).build();
@@ -97,7 +97,7 @@ test('the layout of Replicate’s trainer: attention processors, without alpha a
   const name = 'mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora';
   const { weights } = await openNetworkFiles(join(base, 'unet'), 'diffusion_pytorch_model');
   const [out, inside] = weights.shape('mid_block.attentions.0.transformer_blocks.0.attn1.to_out.0.weight');
-  const { lines } = await fit({ [`${name}.down.weight`]: [4, inside!], [`${name}.up.weight`]: [out!, 4] });
+  const { lines } = await fitting({ [`${name}.down.weight`]: [4, inside!], [`${name}.up.weight`]: [out!, 4] });
   expect(lines).toEqual([]);
 });
 
@@ -122,7 +122,7 @@ describe('what fits is taken, what does not is passed over with a line:', () => 
       { 'lora_unet_conv_in.lora_down.weight': [0, 4, 3, 3], 'lora_unet_conv_in.lora_up.weight': [8, 0] },
     ],
   ])('%s', async (_, others) => {
-    const { fitted, lines } = await fit({ ...(await oneLayer()), ...others });
+    const { fitted, lines } = await fitting({ ...(await oneLayer()), ...others });
     expect(lines.toSorted()).toEqual(
       Object.keys(others)
         .map((name) => `lora key not loaded: ${name}`)
@@ -138,7 +138,7 @@ describe('what fits is taken, what does not is passed over with a line:', () => 
 
   test('a hundred of them take 21 lines', async () => {
     const others = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`unknown.${index}`, [1]]));
-    const { lines } = await fit({ ...(await oneLayer()), ...others });
+    const { lines } = await fitting({ ...(await oneLayer()), ...others });
     expect(lines).toHaveLength(21);
     expect(lines.at(-1)).toBe('and 80 more of 102 lora keys');
   });
@@ -146,7 +146,7 @@ describe('what fits is taken, what does not is passed over with a line:', () => 
 
 describe('an error that names the input:', () => {
   const refused = async (shapes: Shapes, dtype?: 'I8'): Promise<InputError> => {
-    const error = await fit(shapes, dtype).then(
+    const error = await fitting(shapes, dtype).then(
       () => undefined,
       (caught: unknown) => caught,
     );
@@ -188,7 +188,35 @@ describe('an error that names the input:', () => {
   });
 
   test('whole numbers, and an alpha that is not one number', async () => {
-    expect((await refused(await oneLayer(), 'I8')).message).toMatch(/No layer of the model fits it/);
+    expect((await refused(await oneLayer(), 'I8')).message).toMatch(/No layer of the model fits the LoRA/);
     expect((await refused({ ...(await oneLayer()), [`${layer}.alpha`]: [3] })).message).toMatch(/not a single number/);
   });
+});
+
+describe('a fault that is not the caller’s names the file:', () => {
+  test('of a LoRA of the model’s own', async () => {
+    const path = join(folder, 'own.safetensors');
+    await writeFile(path, 'nothing');
+    const error = await fitLora(path, { base, log() {} }).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(WeightError);
+    expect((error as WeightError).message).toContain(path);
+  });
+
+  test('of the base', async () => {
+    const nowhere = join(folder, 'no-base');
+    const options = { base: nowhere, field: 'custom_lora_url', log() {} };
+    const error = await fitLora(join(folder, 'any.safetensors'), options).catch((caught: unknown) => caught);
+    expect(error).toBeInstanceOf(WeightError);
+    expect((error as WeightError).message).toContain(nowhere);
+  });
+});
+
+test('no message to a caller has the path, also where it is a symbolic link', async () => {
+  const target = join(folder, 'target.safetensors');
+  await writeFile(target, 'nothing');
+  const path = join(folder, 'link.safetensors');
+  await symlink(target, path);
+  const error = await fitLora(path, { base, field: 'custom_lora_url', log() {} }).catch((caught: unknown) => caught);
+  expect(error).toBeInstanceOf(InputError);
+  expect((error as InputError).message).not.toContain(folder);
 });

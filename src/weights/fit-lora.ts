@@ -3,6 +3,7 @@
  * the log (comfy/lora.py `load_lora` at ae77590b); unlike there a LoRA of which nothing fits is an error, and so is a
  * DoRA, of which the half that is understood would make another picture.
  */
+import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError, WeightError } from '../base/errors.ts';
 import { entriesPerLevel, type LoraFile, loraTensors, openLoras, otherKindOf } from './lora.ts';
@@ -15,31 +16,40 @@ import { readWeightFile } from './weight-formats.ts';
 export interface FitOptions {
   /** Of a Stable Diffusion or Stable Diffusion XL in diffusers' layout. */
   base: string;
-  /** The input that named the LoRA. */
-  field: string;
+  /** The input that named the LoRA; none where it is the model's own, whose faults are those of this disk. */
+  field?: string;
   log(line: string): void;
 }
 
 /**
  * The part of the LoRA that the base model's UNet and text encoders have layers for.
  *
- * @throws InputError when that is nothing, or when the file is no LoRA
+ * @throws InputError when that is nothing, or when the file is no LoRA; WeightError when it is the model's own
  */
 export async function fitLora(path: string, { base, field, log }: FitOptions): Promise<LoraFile> {
+  const layers = await layersOf(base);
   try {
     const tensors = await readLora(path);
-    const layers = await layersOf(base);
     const passedOver = namesWithoutUse(tensors, layers);
-    if (passedOver.size === tensors.size) throw new WeightError(`No layer of the model fits it. ${whatItIs(tensors)}`);
+    if (passedOver.size === tensors.size) {
+      throw new WeightError(`No layer of the model fits the LoRA ${path}. ${whatItIs(tensors)}`);
+    }
     for (const name of [...passedOver].slice(0, mostLines)) log(`lora key not loaded: ${name}`);
     if (passedOver.size > mostLines) log(`and ${passedOver.size - mostLines} more of ${tensors.size} lora keys`);
     const fitting = { path, passedOver };
     for (const target of layers.keys()) await openLoras([fitting], target);
     return fitting;
   } catch (error) {
-    if (!(error instanceof WeightError)) throw error;
-    throw new InputError(`${field}: the LoRA cannot be used. ${error.message.replaceAll(path, 'in it')}`, field);
+    if (!(error instanceof WeightError) || field === undefined) throw error;
+    const reason = await withoutPath(error.message, path);
+    throw new InputError(`${field}: the LoRA cannot be used. ${reason}`, field);
   }
+}
+
+/** Where a caller's file lies is nobody's business; some messages have the path behind symbolic links. */
+async function withoutPath(message: string, path: string): Promise<string> {
+  const real = await realpath(path).catch(() => path);
+  return [real, path].reduce((text, place) => text.replaceAll(` ${place}`, ''), message);
 }
 
 /** Of lines in the log about one LoRA. */
