@@ -19,7 +19,7 @@ import { drawOneByOne } from './pose-drawing.ts';
 
 const fixtures = fileURLToPath(new URL('../../test/fixtures/', import.meta.url));
 const folder = join(fixtures, 'annotators/instant-id');
-const network = join(fixtures, 'networks/dpt-hybrid-transformers');
+const network = join(fixtures, 'annotators/dpt-hybrid-transformers');
 const picture = (name: string): Promise<RgbImage> => readImage(join(folder, name));
 const photo = (): Promise<RgbImage> => readImage(join(fixtures, 'photos/eileen-collins.jpg'));
 const crop = (): Promise<RgbImage> => readImage(join(fixtures, 'annotators/pose/crop.png'));

@@ -59,20 +59,20 @@ function noteLatents(residency: Residency): { residency: Residency; latents: num
   return { residency: { ...residency, use }, latents };
 }
 
-const networks = fileURLToPath(new URL('../../test/fixtures/networks/', import.meta.url));
+const fixtures = fileURLToPath(new URL('../../test/fixtures/', import.meta.url));
 const annotators = mkdtempSync(join(tmpdir(), 'darkroom-annotators-'));
 afterAll(() => rmSync(annotators, { recursive: true }));
 
 /** The small networks of the structures, under the names of the published files. */
 function placeAnnotators(): void {
   const files = [
-    ['openpose/weights.safetensors', 'lllyasviel/Annotators/body_pose_model.pth'],
-    ['dpt-hybrid-transformers/config.json', 'Intel/dpt-hybrid-midas/config.json'],
-    ['dpt-hybrid-transformers/weights.safetensors', 'Intel/dpt-hybrid-midas/pytorch_model.bin'],
+    ['networks/openpose/weights.safetensors', 'lllyasviel/Annotators/body_pose_model.pth'],
+    ['annotators/dpt-hybrid-transformers/config.json', 'Intel/dpt-hybrid-midas/config.json'],
+    ['annotators/dpt-hybrid-transformers/weights.safetensors', 'Intel/dpt-hybrid-midas/pytorch_model.bin'],
   ] as const;
   for (const [from, to] of files) {
     mkdirSync(dirname(join(annotators, to)), { recursive: true });
-    copyFileSync(join(networks, from), join(annotators, to));
+    copyFileSync(join(fixtures, from), join(annotators, to));
   }
 }
 placeAnnotators();

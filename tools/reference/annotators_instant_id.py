@@ -1,7 +1,7 @@
 """
 The structures of zsxkib/InstantID (test/fixtures/annotators/instant-id/): poses of controlnet_aux 0.0.7 with the narrow
 network of annotators_pose.py, edges, and depth by its own `get_depth_map` with a small random DPT-hybrid of transformers
-(networks/dpt-hybrid-transformers/); the names in the full-size file (headers/dpt-hybrid-transformers.json).
+(annotators/dpt-hybrid-transformers/); the names in the full-size file (headers/dpt-hybrid-transformers.json).
 """
 
 
@@ -21,7 +21,6 @@ from transformers import DPTConfig, DPTForDepthEstimation, DPTImageProcessor  # 
 import annotators_pose  # noqa: E402
 from fixtures import randomize, save_tensors, write_json, write_provenance  # noqa: E402
 from headers import folder as headers, write_header  # noqa: E402
-from networks import folder as networks  # noqa: E402
 
 folder = fixtures.fixtures / "annotators" / "instant-id"
 packages = ["transformers", "torch", "controlnet_aux", "cv2", "numpy", "PIL"]
@@ -57,7 +56,7 @@ def small_network():
 
 
 def network_case(network):
-    case = networks / "dpt-hybrid-transformers"
+    case = fixtures.fixtures / "annotators" / "dpt-hybrid-transformers"
     pixels = DPTImageProcessor()(photo.crop((150, 60, 250, 135)), return_tensors="pt").pixel_values
     with torch.no_grad():
         expected = network(pixels).predicted_depth
