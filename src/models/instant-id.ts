@@ -7,11 +7,10 @@
 import { randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { cannyStructure, depthStructure, poseStructure } from '../annotators/instant-id-structures.ts';
-import { encodeImage, imageFormats } from '../base/encode-image.ts';
+import { encodeImage } from '../base/encode-image.ts';
 import { InputError } from '../base/errors.ts';
 import { type RgbImage, readImage } from '../base/image.ts';
 import { bicubic, resize } from '../base/resize.ts';
-import { choice, image, integer, number, text, toggle } from '../catalog/fields.ts';
 import { defineModel, type LocatedWeights, type OutputFile, type PredictContext } from '../catalog/model.ts';
 import { antelopev2, logFaceLicence } from '../faces/antelopev2.ts';
 import { centreFace } from '../faces/centre-face.ts';
@@ -44,129 +43,11 @@ import { stableDiffusionXlColours, stepWithPreview } from '../pipeline/preview.t
 import { isUnsafe } from '../pipeline/safety.ts';
 import { readSchedulerConfig } from '../pipeline/scheduler-file.ts';
 import { shortened } from '../pipeline/shortened.ts';
-import {
-  type StableDiffusionXlName,
-  safetyChecker,
-  stableDiffusionXl,
-  vaeScalingFactor,
-} from '../pipeline/stable-diffusion-xl-files.ts';
+import { safetyChecker, stableDiffusionXl, vaeScalingFactor } from '../pipeline/stable-diffusion-xl-files.ts';
 import { encodeXlPrompts, promptFeeds, timeIds } from '../pipeline/stable-diffusion-xl-prompt.ts';
 import type { SchedulerConfig } from '../schedulers/config.ts';
 import { type Sampler, samplerFromConfig } from '../schedulers/from-config.ts';
-
-const inputs = {
-  image: image({ description: 'Input face image' }),
-  pose_image: image({ description: '(Optional) reference pose image', optional: true }),
-  prompt: text({ description: 'Input prompt', default: 'a person' }),
-  negative_prompt: text({ description: 'Input Negative Prompt', default: '' }),
-  sdxl_weights: choice(Object.keys(stableDiffusionXl) as StableDiffusionXlName[], {
-    description: 'Pick which base weights you want to use',
-    default: 'stable-diffusion-xl-base-1.0',
-  }),
-  scheduler: choice(
-    [
-      'DEISMultistepScheduler',
-      'HeunDiscreteScheduler',
-      'EulerDiscreteScheduler',
-      'DPMSolverMultistepScheduler',
-      'DPMSolverMultistepScheduler-Karras',
-      'DPMSolverMultistepScheduler-Karras-SDE',
-    ],
-    { description: 'Scheduler', default: 'EulerDiscreteScheduler' },
-  ),
-  num_inference_steps: integer({
-    description: 'Number of denoising steps',
-    default: 30,
-    minimum: 1,
-    maximum: 500,
-  }),
-  guidance_scale: number({
-    description: 'Scale for classifier-free guidance',
-    default: 7.5,
-    minimum: 1,
-    maximum: 50,
-  }),
-  ip_adapter_scale: number({
-    description: 'Scale for image adapter strength (for detail)',
-    default: 0.8,
-    minimum: 0,
-    maximum: 1.5,
-  }),
-  controlnet_conditioning_scale: number({
-    description: 'Scale for IdentityNet strength (for fidelity)',
-    default: 0.8,
-    minimum: 0,
-    maximum: 1.5,
-  }),
-  enable_pose_controlnet: toggle({
-    description: 'Enable Openpose ControlNet, overrides strength if set to false',
-    default: true,
-  }),
-  pose_strength: number({
-    description: 'Openpose ControlNet strength, effective only if `enable_pose_controlnet` is true',
-    default: 0.4,
-    minimum: 0,
-    maximum: 1,
-  }),
-  enable_canny_controlnet: toggle({
-    description: 'Enable Canny ControlNet, overrides strength if set to false',
-    default: false,
-  }),
-  canny_strength: number({
-    description: 'Canny ControlNet strength, effective only if `enable_canny_controlnet` is true',
-    default: 0.3,
-    minimum: 0,
-    maximum: 1,
-  }),
-  enable_depth_controlnet: toggle({
-    description: 'Enable Depth ControlNet, overrides strength if set to false',
-    default: false,
-  }),
-  depth_strength: number({
-    description: 'Depth ControlNet strength, effective only if `enable_depth_controlnet` is true',
-    default: 0.5,
-    minimum: 0,
-    maximum: 1,
-  }),
-  enable_lcm: toggle({
-    description:
-      'Enable Fast Inference with LCM (Latent Consistency Models) - speeds up inference steps, trade-off is the ' +
-      'quality of the generated image. Performs better with close-up portrait face images',
-    default: false,
-  }),
-  lcm_num_inference_steps: integer({
-    description: 'Only used when `enable_lcm` is set to True, Number of denoising steps when using LCM',
-    default: 5,
-    minimum: 1,
-    maximum: 10,
-  }),
-  lcm_guidance_scale: number({
-    description: 'Only used when `enable_lcm` is set to True, Scale for classifier-free guidance when using LCM',
-    default: 1.5,
-    minimum: 1,
-    maximum: 20,
-  }),
-  enhance_nonface_region: toggle({ description: 'Enhance non-face region', default: true }),
-  output_format: choice(imageFormats, { description: 'Format of the output images', default: 'webp' }),
-  output_quality: integer({
-    description: 'Quality of the output images, from 0 to 100. 100 is best quality, 0 is lowest quality.',
-    default: 80,
-    minimum: 0,
-    maximum: 100,
-  }),
-  seed: integer({
-    description: 'Random seed. Leave blank to randomize the seed',
-    optional: true,
-    wide: true,
-  }),
-  num_outputs: integer({
-    description: 'Number of images to output',
-    default: 1,
-    minimum: 1,
-    maximum: 8,
-  }),
-  disable_safety_checker: toggle({ description: 'Disable safety checker for generated images', default: false }),
-};
+import { inputs } from './inputs/instant-id.ts';
 
 /** ControlNets beside IdentityNet, in the order in which the original adds them up, and the inputs that they hear. */
 const structures = [
