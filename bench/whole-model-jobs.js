@@ -49,8 +49,8 @@ export function jobsOf(what, { steps, structures, nets, lcm }) {
     model: 'fofr/face-to-many',
     input: { image: photograph, style: '3D', seed: 1 },
     usualSteps: 17,
-    // It always takes as many: what comes after them is left out.
-    stopAfter: steps,
+    // It always takes as many: with fewer, what comes after them is left out.
+    stopAfter: steps < 17 ? steps : undefined,
   };
   const runs = {
     controlnet: { jobs: structures.map(controlnet), files: ['controlnet'] },
