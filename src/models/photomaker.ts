@@ -135,6 +135,7 @@ export default defineModel({
     // With the photographs: a prompt that has its class word once for each of them.
     const first = identityPrompt(prompt, photographs.length, withAccents, xlPadding.first);
     const second = identityPrompt(prompt, photographs.length, withAccents, xlPadding.second);
+    // The class word's place is that of the second for both, also where it differs: `!!` may be one token to the first.
     const used = second.classTokens.filter(Boolean).length;
     if (used < photographs.length) {
       log(`The trigger word comes so late in the prompt that ${used} of ${photographs.length} photographs are used.`);

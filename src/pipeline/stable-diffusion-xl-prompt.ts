@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { float32, rowOf, scalar, type Tensor } from '../math/tensor.ts';
 import { type ClipTextOutput, clipTextNetwork } from '../networks/clip-text.ts';
 import type { Residency } from '../runtime/residency.ts';
-import { type Normalization, withAccents } from '../text/clip-normalization.ts';
+import { withAccents } from '../text/clip-normalization.ts';
 import { type Padding, tokenizePrompt, windowLength } from '../text/clip-tokenizer.ts';
 import { endToken } from '../text/clip-vocabulary.ts';
 import type { LoraFile } from '../weights/lora.ts';
@@ -74,13 +74,15 @@ export async function encodeXlPrompts(
   folder: string,
   prompts: readonly string[],
   log: (line: string) => void,
-  normalization: Normalization = withAccents,
 ): Promise<PromptStates> {
-  const tokenize = (padding: Padding) => prompts.map((prompt) => tokenizePrompt(prompt, normalization, padding));
-  const first = tokenize(xlPadding.first);
-  // Both tokenizers cut at the same place.
-  for (const { removed } of first) if (removed) log(truncationNotice(removed));
-  const tokens = { first: first.map(({ ids }) => ids), second: tokenize(xlPadding.second).map(({ ids }) => ids) };
+  const tokenize = (padding: Padding) => prompts.map((prompt) => tokenizePrompt(prompt, withAccents, padding));
+  const [first, second] = [tokenize(xlPadding.first), tokenize(xlPadding.second)];
+  for (const [row, { removed }] of first.entries()) {
+    // Both cut at the same place, but where a `!` is one token to the first and several to the second.
+    const notRead = removed || second[row]!.removed;
+    if (notRead) log(truncationNotice(notRead));
+  }
+  const tokens = { first: first.map(({ ids }) => ids), second: second.map(({ ids }) => ids) };
   return await encodeXlTokens(residency, folder, tokens, { states: 'penultimate' });
 }
 

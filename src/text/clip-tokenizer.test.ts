@@ -32,16 +32,28 @@ test('the end of the text is followed by the padding that is asked for', () => {
   expect(tokenizePrompt('a', withAccents, 0).ids.slice(0, 5)).toEqual([49406, 320, 49407, 0, 0]);
 });
 
+test('what is padded with stands alone in the text', () => {
+  const [first, second] = ([endToken, 0] as const).map(
+    (padding) => tokenizePrompt('a!!?! b', withAccents, padding).ids,
+  );
+  // "!!?!" has no token of its own; the reference of both: trigger-word.test.ts.
+  expect(second!.slice(0, 8)).toEqual([49406, 320, 0, 0, 286, 0, 321, 49407]);
+  expect(first!.slice(0, 2)).toEqual([49406, 320]);
+  expect(first).not.toContain(0);
+});
+
 test.each([
   ['one word', 'a'.repeat(100_000)],
   ['one word without repetition', Array.from({ length: 25_000 }, (_, index) => index.toString(36)).join('')],
   ['one run of symbols', '€'.repeat(100_000)],
+  ['one run of what some pad with', '!'.repeat(100_000)],
   ['words', 'word another '.repeat(8000)],
   ['distinct words', Array.from({ length: 15_000 }, (_, index) => `w${index}x`).join(' ')],
 ])('takes a prompt of 100,000 characters in good time: %s', (_, text) => {
-  for (const normalize of [withoutAccents, withAccents]) {
+  const kinds = [[withoutAccents, endToken] as const, [withAccents, endToken] as const, [withAccents, 0] as const];
+  for (const [normalize, padding] of kinds) {
     const start = performance.now();
-    expect(tokenizePrompt(text, normalize, endToken).ids).toHaveLength(77);
+    expect(tokenizePrompt(text, normalize, padding).ids).toHaveLength(77);
     // Measured 0.004 to 0.16 s; quadratic code takes minutes.
     expect(performance.now() - start).toBeLessThan(5000);
   }

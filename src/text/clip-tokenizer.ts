@@ -22,7 +22,7 @@ export interface TokenizedPrompt {
 }
 
 export function tokenizePrompt(text: string, normalize: Normalization, padding: Padding): TokenizedPrompt {
-  const tokens = encodeText(text, normalize);
+  const tokens = encodeText(text, normalize, padding);
   const kept = tokens.slice(0, windowLength - 2);
   return { ids: windowOf(kept, padding), removed: decodeTokens(tokens.slice(kept.length)) };
 }
@@ -33,11 +33,17 @@ export function windowOf(tokens: readonly number[], padding: Padding): number[] 
   return [startToken, ...tokens, endToken, ...rest];
 }
 
-/** The tokens of a text of any length, without those that start and end it. */
-export function encodeText(text: string, normalize: Normalization): number[] {
+/**
+ * The tokens of a text of any length, without those that start and end it.
+ *
+ * @param padding of the tokenizer, to which that token is a special one: where it is token 0, every `!` of the text
+ *   becomes that token and stands alone, where the others have tokens for `!` at the end of a word, `!!` and `?!`
+ */
+export function encodeText(text: string, normalize: Normalization, padding: Padding): number[] {
   const tokens: number[] = [];
-  const known = new Map<string, readonly number[]>(specialTokens);
-  for (const [index, part] of text.split(/(<\|startoftext\|>|<\|endoftext\|>)/).entries()) {
+  const { spelled, tokens: special } = specialTokens[padding];
+  const known = new Map(special);
+  for (const [index, part] of text.split(spelled).entries()) {
     const isSpecial = index % 2 === 1;
     for (const [word] of (isSpecial ? part : normalize(part)).matchAll(words)) {
       const merged = known.get(word) ?? mergeWord(clipVocabulary(), Buffer.from(word));
@@ -48,10 +54,22 @@ export function encodeText(text: string, normalize: Normalization): number[] {
   return tokens;
 }
 
-const specialTokens = [
+interface SpecialTokens {
+  /** With a group, so that `split` keeps them. */
+  spelled: RegExp;
+  tokens: readonly (readonly [text: string, tokens: readonly number[]])[];
+}
+
+const startAndEnd = [
   ['<|startoftext|>', [startToken]],
   ['<|endoftext|>', [endToken]],
 ] as const;
+
+/** What a tokenizer looks for before it normalizes the text, inside of words too. */
+const specialTokens: Readonly<Record<Padding, SpecialTokens>> = {
+  [endToken]: { spelled: /(<\|startoftext\|>|<\|endoftext\|>)/, tokens: startAndEnd },
+  0: { spelled: /(<\|startoftext\|>|<\|endoftext\|>|!)/, tokens: [...startAndEnd, ['!', [0]]] },
+};
 
 /**
  * The reference ignores case. After the normalization that concerns two characters: the long s is an s, and the iota below

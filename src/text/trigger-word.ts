@@ -67,7 +67,7 @@ export function identityPrompt(
   normalize: Normalization,
   padding: Padding,
 ): IdentityPrompt {
-  const [before, after] = splitAtTrigger(prompt, normalize);
+  const [before, after] = splitAtTrigger(prompt, normalize, padding);
   const leading = [startToken, ...before];
   // One token alone: of a word of several tokens it is the last, and of a prompt that begins with the trigger the start.
   const classIndex = leading.length - 1;
@@ -81,16 +81,20 @@ export function identityPrompt(
 
 /**
  * The prompt without the trigger word, as it is encoded for the steps before the photographs take part. It went through
- * tokens and back, which joins punctuation marks that the trigger stood between.
+ * tokens of the first tokenizer and back, which joins punctuation marks that the trigger stood between.
  *
  * @throws InputError unless the prompt has the trigger word once
  */
 export function withoutTrigger(prompt: string, normalize: Normalization): string {
-  return decodeTokens(splitAtTrigger(prompt, normalize).flat());
+  return decodeTokens(splitAtTrigger(prompt, normalize, endToken).flat());
 }
 
-function splitAtTrigger(prompt: string, normalize: Normalization): [before: number[], after: number[]] {
+function splitAtTrigger(
+  prompt: string,
+  normalize: Normalization,
+  padding: Padding,
+): [before: number[], after: number[]] {
   requireTrigger(prompt);
   const [before, after] = prompt.split(trigger) as [string, string];
-  return [encodeText(before, normalize), encodeText(after, normalize)];
+  return [encodeText(before, normalize, padding), encodeText(after, normalize, padding)];
 }

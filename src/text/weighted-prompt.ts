@@ -47,7 +47,8 @@ export function tokenizeWeighted(prompt: string, padding: Padding, field: string
         // What the reference goes on with: as many characters as there are commas at both ends, from the end.
         word = name.slice(name.replace(/^,+|,+$/g, '').length);
       }
-      if (word !== '') words.push(encodeText(word, withAccents).map((id) => [id, weight]));
+      // ComfyUI has the first encoder's tokenizer for both, and fills windows up by itself.
+      if (word !== '') words.push(encodeText(word, withAccents, endToken).map((id) => [id, weight]));
     }
   }
   return { windows: windowsOf(words, padding), passedOver };

@@ -27,6 +27,8 @@ prompts = [
     "A photo of a person",
     "Crème-brûlée, 日本 style (masterpiece:1.3), [[film]], 8k!! it's <|endoftext|> after",
     ", ".join(f"{word} of number {index}" for index, word in enumerate(["rain", "LIGHT", "glass"] * 8)),
+    # Too long for the second tokenizer alone, to which each "!" is a token.
+    "wow!!! " * 30,
 ]
 size = dict(height=64, width=96)
 seed = 650
@@ -106,7 +108,7 @@ if __name__ == "__main__":
         {
             "weights": "../sdxl-weights",
             "prompts": prompts,
-            "notices": sorted(set(notices.lines)),
+            "notices": list(dict.fromkeys(notices.lines)),
             **size,
             "timeIds": ids[0].tolist(),
             "timestep": timestep,

@@ -51,6 +51,9 @@ trigger_prompts = [
     "word " * 75 + "man img",
     "word " * 80 + "man img and more",
     "<|endoftext|> man img",
+    "Wow!! a man!!! img ?!",
+    "a woman !img! smiles",
+    "hey!!! " * 18 + "a tall man img",
 ]
 
 weighted_prompts = [
@@ -109,8 +112,7 @@ def trigger_word(load):
     sys.path.insert(0, str(sources / "PhotoMaker"))
     from photomaker.pipeline import PhotoMakerStableDiffusionXLPipeline as pipeline
 
-    first, second = load(), load()
-    second.pad_token = "!"
+    first, second = load(), load(pad_token="!")
     for tokenizer in (first, second):
         tokenizer.add_tokens(["img"], special_tokens=True)
     encoders = Recorder(), Recorder()
@@ -195,7 +197,7 @@ def comfy(tokenizer_folder):
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         later_tokenizer(load_tokenizer(Path(name)))
-        trigger_word(lambda: load_tokenizer(Path(name)))
+        trigger_word(lambda **changes: load_tokenizer(Path(name), **changes))
         comfy(Path(name))
     fixtures.write_json(
         folder / "provenance-stages.json",

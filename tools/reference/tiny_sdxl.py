@@ -168,10 +168,10 @@ def load_tokenizers(folder):
     """
     from tokenizer import load_tokenizer
 
-    first, second = load_tokenizer(Path(folder)), load_tokenizer(Path(folder))
-    # "!", whose token is 0.
-    second.pad_token = "!"
+    # "!", whose token is 0. As in the published folder it is special from the beginning, and every "!" of a text is it.
+    first, second = load_tokenizer(Path(folder)), load_tokenizer(Path(folder), pad_token="!")
     assert (first.pad_token_id, second.pad_token_id) == (49407, 0)
+    assert second.encode("!!", add_special_tokens=False) == [0, 0]
     return first, second
 
 

@@ -86,8 +86,11 @@ texts = [
 ]
 
 
-def load_tokenizer(folder):
-    """As from_pretrained loads the published folder; its files follow from the list of merges."""
+def load_tokenizer(folder, **changes):
+    """As from_pretrained loads the published folder; its files follow from the list of merges.
+
+    @param changes of its configuration: a token that is special has to be one from the beginning
+    """
     packed = fixtures.root / "src" / "text" / "data" / "bpe_simple_vocab_16e6.txt.gz"
     lines = gzip.decompress(packed.read_bytes()).decode("utf-8").split("\n")
     merges = lines[1 : 49152 - 256 - 2 + 1]
@@ -109,7 +112,7 @@ def load_tokenizer(folder):
         "unk_token": {"content": "<|endoftext|>", **special},
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
-    return CLIPTokenizer.from_pretrained(folder)
+    return CLIPTokenizer.from_pretrained(folder, **changes)
 
 
 def encode(tokenizer, text):
