@@ -28,7 +28,7 @@ import {
 } from './proto.ts';
 
 /** Opset 17 is the first with LayerNormalization; nothing here needs a newer one. */
-const opset = 17;
+export const opset = 17;
 export const irVersion = 8;
 
 /** Serializes a graph. Weights are named by file and offset and not copied. */
@@ -130,7 +130,8 @@ function encodeAttribute(name: string, attribute: Attribute): Encoded[] {
   return parts;
 }
 
-function encodeInitializer({ name, type, dims, content }: Initializer, root: string): Encoded[] {
+/** @param root weights are named by their path below it */
+export function encodeInitializer({ name, type, dims, content }: Initializer, root: string): Encoded[] {
   const head = [
     ...dims.map((dim) => integer(tensorFields.dims, dim)),
     integer(tensorFields.dataType, dataTypes[type]),
@@ -151,8 +152,11 @@ function encodeInitializer({ name, type, dims, content }: Initializer, root: str
   ];
 }
 
-export function encodeValue(name: string, type: TensorType, dims: readonly number[]): Encoded[] {
-  const shape = dims.map((dim) => message(typeFields.dim, [integer(typeFields.dimValue, dim)]));
+/** @param dims `undefined` for a length that the file leaves open */
+export function encodeValue(name: string, type: TensorType, dims: readonly (number | undefined)[]): Encoded[] {
+  const shape = dims.map((dim) =>
+    message(typeFields.dim, [dim === undefined ? text(typeFields.dimParam, '?') : integer(typeFields.dimValue, dim)]),
+  );
   return [
     text(valueFields.name, name),
     message(valueFields.type, [

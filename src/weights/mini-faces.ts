@@ -2,11 +2,8 @@
 import { antelopev2, detectorFile, embedderFile } from '../faces/antelopev2.ts';
 import { type ArcfaceConfig, arcfaceGraph } from '../faces/arcface-network.ts';
 import { type ScrfdConfig, scrfdGraph, scrfdInput, scrfdOutputs } from '../faces/scrfd-network.ts';
-import type { Graph } from '../onnx/graph.ts';
-import { type MiniFile, type MiniRepositories, writeWhole } from './mini-file.ts';
-import { inventWeights, type Spread } from './random-weights.ts';
-import type { Weights } from './scope.ts';
-import { wholeModel } from './write-onnx.ts';
+import type { MiniRepositories } from './mini-file.ts';
+import { type MiniOnnxNetwork, onnxFile } from './mini-onnx.ts';
 
 const scrfd: ScrfdConfig = {
   stem: 8,
@@ -21,44 +18,23 @@ const arcface: ArcfaceConfig = {
   embedding: 512,
 };
 
-export const miniFaces: MiniRepositories = {
-  [antelopev2.repository]: [
-    onnxFile({
-      path: detectorFile,
-      config: scrfd,
-      build: (weights) => scrfdGraph(scrfd, weights, 640),
-      spread(name) {
-        // So sure that there is no face that it finds none: whatever an untrained network found would be false.
-        if (/\.stride_cls\..*\.bias$/.test(name)) return { centre: -20, deviation: 0 };
-        return name.endsWith('.scale') ? { centre: 1, deviation: 0 } : undefined;
-      },
-      openAxes: { [scrfdInput]: [2, 3], ...Object.fromEntries(scrfdOutputs.map((name) => [name, [0]])) },
-    }),
-    onnxFile({
-      path: embedderFile,
-      config: arcface,
-      build: (weights) => arcfaceGraph(arcface, weights),
-      spread: (name) => (name.endsWith('prelu.weight') ? { centre: 0.25, deviation: 0.1 } : undefined),
-    }),
-  ],
+const detector: MiniOnnxNetwork = {
+  config: scrfd,
+  build: (weights) => scrfdGraph(scrfd, weights, 640),
+  spread(name) {
+    // So sure that there is no face that it finds none: whatever an untrained network found would be false.
+    if (/\.stride_cls\..*\.bias$/.test(name)) return { centre: -20, deviation: 0 };
+    return name.endsWith('.scale') ? { centre: 1, deviation: 0 } : undefined;
+  },
+  openAxes: { [scrfdInput]: [2, 3], ...Object.fromEntries(scrfdOutputs.map((name) => [name, [0]])) },
 };
 
-interface OnnxNetwork {
-  path: string;
-  config: unknown;
-  build(weights: Weights): Graph;
-  spread(name: string): Spread | undefined;
-  openAxes?: Readonly<Record<string, readonly number[]>>;
-}
+const embedder: MiniOnnxNetwork = {
+  config: arcface,
+  build: (weights) => arcfaceGraph(arcface, weights),
+  spread: (name) => (name.endsWith('prelu.weight') ? { centre: 0.25, deviation: 0.1 } : undefined),
+};
 
-function onnxFile({ path, config, build, spread, openAxes }: OnnxNetwork): MiniFile {
-  return {
-    path,
-    recipe: config,
-    async write(destination, seed) {
-      const { weights, tensors } = inventWeights(spread);
-      const graph = build(weights);
-      await writeWhole(destination, wholeModel(graph, tensors(seed), openAxes));
-    },
-  };
-}
+export const miniFaces: MiniRepositories = {
+  [antelopev2.repository]: [onnxFile(detectorFile, detector), onnxFile(embedderFile, embedder)],
+};

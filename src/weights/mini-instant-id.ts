@@ -5,6 +5,8 @@
 import { type ResamplerConfig, resamplerModel } from '../networks/resampler.ts';
 import { unetModel } from '../networks/unet.ts';
 import { type MiniNetwork, type MiniRepositories, weightsFile } from './mini-file.ts';
+import { kohyaNames, layersOf, type MiniLayer, miniLora } from './mini-lora.ts';
+import { anyShape } from './mini-stable-diffusion.ts';
 import { miniXlContext, miniXlControlnet, miniXlUnet } from './mini-stable-diffusion-xl.ts';
 import { inventWeights } from './random-weights.ts';
 
@@ -37,29 +39,21 @@ const imageAttention: MiniNetwork = {
   rename: (name) => `ip_adapter.${name}`,
   build: (weights) => {
     const unet = { config: miniXlUnet.config, weights: inventWeights().weights };
-    const shape = { batch: 1, height: 8, width: 8, textLength: 77 };
-    unetModel(unet, shape, { imageTokens: { weights, length: tokens } });
+    unetModel(unet, anyShape, { imageTokens: { weights, length: tokens } });
   },
 };
-
-const rank = 4;
 
 /** On every layer inside the UNet's blocks, as the published one. */
-const lcmLora: MiniNetwork = {
-  config: { unet: miniXlUnet.config, rank },
-  build(weights) {
-    const layers = inventWeights();
-    miniXlUnet.build(layers.weights);
-    for (const [name, { shape }] of layers.tensors('')) {
-      if (!name.includes('_block') || !name.endsWith('.weight') || shape.length < 2) continue;
-      const addition = weights.at(`lora_unet_${name.slice(0, -'.weight'.length).replaceAll('.', '_')}`);
-      addition.tensor('lora_down.weight', [rank, ...shape.slice(1)]);
-      addition.tensor('lora_up.weight', [shape[0]!, rank, ...shape.slice(2).map(() => 1)]);
-      addition.tensor('alpha', []);
-    }
-  },
-  spread: (name) => (name.endsWith('.alpha') ? { centre: 1, deviation: 0 } : undefined),
-};
+const lcmLora = miniLora({
+  layout: 'kohya, names of diffusers',
+  networks: [miniXlUnet],
+  layers: () =>
+    layersOf(miniXlUnet, /_block.*\.weight$/).flatMap(([name, shape]): MiniLayer[] =>
+      shape.length < 2 ? [] : [[`lora_unet_${name}`, shape]],
+    ),
+  names: kohyaNames,
+  alpha: 1,
+});
 
 export const miniInstantId: MiniRepositories = {
   'InstantX/InstantID': [

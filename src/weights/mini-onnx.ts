@@ -1,18 +1,31 @@
-import {
-  bytes,
-  concat,
-  dataTypes,
-  type Encoded,
-  graphFields,
-  integer,
-  message,
-  modelFields,
-  opsetFields,
-  tensorFields,
-  text,
-} from '../onnx/proto.ts';
-import { encodeNode, encodeValue, irVersion } from '../onnx/write.ts';
+/** Networks of the mini set that are published as an `.onnx` file alone. */
+import { createGraph, type Graph } from '../onnx/graph.ts';
 import { type MiniFile, writeWhole } from './mini-file.ts';
+import { inventWeights, type Spread } from './random-weights.ts';
+import type { Weights } from './scope.ts';
+import { wholeModel } from './write-onnx.ts';
+
+export interface MiniOnnxNetwork {
+  /** Sizes and options; part of the recipe. */
+  config: unknown;
+  build(weights: Weights): Graph;
+  /** For tensors that `inventWeights` would spread unsuitably. */
+  spread(name: string): Spread | undefined;
+  openAxes?: Readonly<Record<string, readonly number[]>>;
+}
+
+/** A network whose weights are made up. */
+export function onnxFile(path: string, { config, build, spread, openAxes }: MiniOnnxNetwork): MiniFile {
+  return {
+    path,
+    recipe: config,
+    async write(destination, seed) {
+      const { weights, tensors } = inventWeights(spread);
+      const graph = build(weights);
+      await writeWhole(destination, wholeModel(graph, tensors(seed), openAxes));
+    },
+  };
+}
 
 /** By name; all of float32. */
 interface Shapes {
@@ -20,36 +33,18 @@ interface Shapes {
   outputs: Readonly<Record<string, readonly number[]>>;
 }
 
-/** An ONNX file whose network returns zeros: it finds nothing, as every finding of an untrained one would be false. */
+/** A network that returns zeros: it finds nothing, as every finding of an untrained one would be false. */
 export function blindFile(path: string, shapes: Shapes): MiniFile {
-  return { path, recipe: shapes, write: (destination) => writeWhole(destination, blindModel(shapes)) };
+  const write = (destination: string) => writeWhole(destination, wholeModel(blindGraph(shapes), new Map()));
+  return { path, recipe: shapes, write };
 }
 
-function blindModel({ inputs, outputs }: Shapes): Uint8Array {
-  const shapeOf = (name: string): string => `shape of ${name}`;
-  return concat([
-    integer(modelFields.irVersion, irVersion),
-    message(modelFields.opsetImport, [text(opsetFields.domain, ''), integer(opsetFields.version, 17)]),
-    message(modelFields.graph, [
-      ...Object.keys(outputs).map((name) => {
-        const node = { name, op: 'ConstantOfShape', domain: '', inputs: [shapeOf(name)], output: name, attributes: {} };
-        return message(graphFields.node, encodeNode(node));
-      }),
-      text(graphFields.name, 'blind'),
-      ...Object.entries(outputs).map(([name, dims]) =>
-        message(graphFields.initializer, wholeNumbers(shapeOf(name), dims)),
-      ),
-      ...Object.entries(inputs).map(([name, dims]) => message(graphFields.input, encodeValue(name, 'float32', dims))),
-      ...Object.entries(outputs).map(([name, dims]) => message(graphFields.output, encodeValue(name, 'float32', dims))),
-    ]),
-  ]);
-}
-
-function wholeNumbers(name: string, values: readonly number[]): Encoded[] {
-  return [
-    integer(tensorFields.dims, values.length),
-    integer(tensorFields.dataType, dataTypes.int64),
-    text(tensorFields.name, name),
-    bytes(tensorFields.rawData, new Uint8Array(BigInt64Array.from(values, BigInt).buffer)),
-  ];
+function blindGraph({ inputs, outputs }: Shapes): Graph {
+  const g = createGraph('blind');
+  for (const [name, dims] of Object.entries(inputs)) g.input(name, 'float32', dims);
+  for (const [name, dims] of Object.entries(outputs)) {
+    const shape = g.constant({ type: 'int64', dims: [dims.length], data: BigInt64Array.from(dims, BigInt) });
+    g.output(name, g.node('ConstantOfShape', [shape], { dims, type: 'float32' }));
+  }
+  return g;
 }

@@ -13,6 +13,7 @@ import { vaeDecoderModel } from '../networks/vae-decoder.ts';
 import { vaeEncoderModel } from '../networks/vae-encoder.ts';
 import { clipTextJson, controlnetJson, unetJson, vaeJson } from './mini-config-json.ts';
 import { jsonFile, type MiniFile, type MiniNetwork, type MiniRepositories, networkFolder } from './mini-file.ts';
+import { anyShape } from './mini-stable-diffusion.ts';
 
 /** Width of both text encoders' states side by side, and of the pooled state. */
 export const miniXlContext = { first: 32, second: 48, width: 80, pooled: 40 } as const;
@@ -56,13 +57,10 @@ const halves = { pictureChannels: 3, latentChannels: 4, norm: { groups: 4, epsil
 const vaeDecoder: VaeDecoderConfig = { ...halves, levels: [16, 16, 8, 4], layers: 2 };
 const vaeEncoder: VaeEncoderConfig = { ...halves, levels: [4, 8, 16, 16], layers: 1 };
 
-/** Latents of a picture of 64×64, for graphs that are built for their weights alone. */
-const anyXlShape = { batch: 1, height: 8, width: 8, textLength: 77 };
-
 export const miniXlUnet: MiniNetwork & { config: UnetConfig } = {
   config: unet,
   build: (weights) => {
-    unetModel({ config: unet, weights }, anyXlShape);
+    unetModel({ config: unet, weights }, anyShape);
   },
 };
 
@@ -79,7 +77,7 @@ export function miniXlControlnet(kind: 'full' | 'small', folder = ''): MiniFile[
   return networkFolder(folder, 'diffusion_pytorch_model', controlnetJson(config), {
     config,
     build: (weights) => {
-      controlnetModel({ config, weights }, { ...anyXlShape, conditionBatch: 1 });
+      controlnetModel({ config, weights }, { ...anyShape, conditionBatch: 1 });
     },
   });
 }
@@ -100,7 +98,7 @@ const miniVae: MiniNetwork = {
   config: [vaeEncoder, vaeDecoder],
   build: (weights) => {
     vaeEncoderModel({ config: vaeEncoder, weights }, { batch: 1, height: 64, width: 64 });
-    vaeDecoderModel({ config: vaeDecoder, weights }, { batch: 1, height: 8, width: 8 });
+    vaeDecoderModel({ config: vaeDecoder, weights }, anyShape);
   },
 };
 
