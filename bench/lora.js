@@ -2,12 +2,13 @@
  * What a LoRA costs: one step of Stable Diffusion 1.5 at full size without one, and with LoRAs of several kinds, taking
  * turns in one process over the same random weights.
  *
- *   npm run build && node bench/lora.js [rounds]
+ *   npm run build && node bench/lora.js [rounds] [part of the names of kinds]
  *
  * Writes 4 GB of weights to the temporary folder (TMPDIR) and removes them. Prints one JSON object. Ratios are of
- * processor time as well, which other work on the machine disturbs less than the clock.
+ * processor time as well, which other work on the machine disturbs less than the clock. Private memory is that of all
+ * sessions together, pages mapped from the weight files aside.
  */
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,11 +30,18 @@ const config = {
   linearProjection: false,
   norm: { groups: 32, epsilon: 1e-5 },
 };
+const attentions = /attn[12]\.to_/;
 const kinds = {
-  'attentions, rank 16': { rank: 16, layers: /attn[12]\.to_/ },
-  'transformers, rank 32': { rank: 32, layers: /attentions\./ },
-  'every layer, rank 64 (as the LCM LoRA)': { rank: 64, layers: /_block/ },
+  'attentions, rank 16': { layers: attentions, tensors: lowRank(16) },
+  'transformers, rank 32': { layers: /attentions\./, tensors: lowRank(32) },
+  'every layer, rank 64 (as the LCM LoRA)': { layers: /_block/, tensors: lowRank(64) },
+  'attentions, LoHa of rank 16': { layers: attentions, tensors: loha(16) },
+  'attentions, LoKr of factor 8': { layers: attentions, tensors: lokr(8) },
+  'attentions, DoRA of rank 16': { layers: attentions, tensors: dora(16) },
+  'attentions, whole differences': { layers: attentions, tensors: (out, inSize) => ({ diff: [out, inSize] }) },
 };
+// Which of them run: those whose name holds the second argument.
+const chosen = Object.entries(kinds).filter(([name]) => name.includes(process.argv[3] ?? ''));
 
 const folder = await mkdtemp(join(tmpdir(), 'darkroom-lora-'));
 process.once('exit', () => rmSync(folder, { recursive: true }));
@@ -45,32 +53,61 @@ unetModel({ config, weights: invented.weights }, shape);
 await invented.write(file, 'unet');
 
 const contestants = [await start('none')];
-for (const [name, kind] of Object.entries(kinds)) contestants.push(await start(name, await writeLora(kind)));
+for (const [name, kind] of chosen) contestants.push(await start(name, await writeLora(name, kind)));
 // The first step allocates; it is not counted.
 for (const contestant of contestants) await contestant.step();
 for (let round = 0; round < rounds; round++) {
   for (const contestant of contestants) contestant.steps.push(await contestant.step());
 }
 const [plain] = contestants.map(summary);
+const privateMegabytes = Math.round(
+  Number(/RssAnon:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) / 1024,
+);
 const machine = { processor: cpus()[0].model, cores: cpus().length, node: process.version, load: loadavg()[0] };
 const results = contestants.map(summary).map((result) => ({
   ...result,
   times: Number((result.stepSeconds / plain.stepSeconds).toFixed(3)),
   timesByProcessorTime: Number((result.stepProcessorSeconds / plain.stepProcessorSeconds).toFixed(3)),
 }));
-console.log(JSON.stringify({ ...machine, shape, rounds, results }, null, 2));
+console.log(JSON.stringify({ ...machine, shape, rounds, privateMegabytes, results }, null, 2));
 
-async function writeLora({ rank, layers }) {
+function lowRank(rank) {
+  return (out, inSize, kernel) => ({
+    'lora_down.weight': [rank, inSize, ...kernel],
+    'lora_up.weight': [out, rank, ...kernel.map(() => 1)],
+  });
+}
+
+function dora(rank) {
+  return (out, inSize, kernel) => ({
+    ...lowRank(rank)(out, inSize, kernel),
+    dora_scale: [1, inSize, ...kernel.map(() => 1)],
+  });
+}
+
+function loha(rank) {
+  return (out, inSize) => ({
+    hada_w1_a: [out, rank],
+    hada_w1_b: [rank, inSize],
+    hada_w2_a: [out, rank],
+    hada_w2_b: [rank, inSize],
+  });
+}
+
+function lokr(factor) {
+  return (out, inSize) => ({ lokr_w1: [factor, factor], lokr_w2: [out / factor, inSize / factor] });
+}
+
+async function writeLora(name, { layers, tensors }) {
   const weights = await openWeights([file]);
   const lora = inventWeights();
-  for (const name of weights.names()) {
-    const [out, inSize, ...kernel] = weights.shape(name);
-    if (inSize === undefined || !layers.test(name)) continue;
-    const layer = lora.weights.at(`lora_unet_${name.replace(/\.weight$/, '').replaceAll('.', '_')}`);
-    layer.tensor('lora_down.weight', [rank, inSize, ...kernel]);
-    layer.tensor('lora_up.weight', [out, rank, ...kernel.map(() => 1)]);
+  for (const stored of weights.names()) {
+    const [out, inSize, ...kernel] = weights.shape(stored);
+    if (inSize === undefined || !layers.test(stored)) continue;
+    const layer = lora.weights.at(`lora_unet_${stored.replace(/\.weight$/, '').replaceAll('.', '_')}`);
+    for (const [part, shape] of Object.entries(tensors(out, inSize, kernel))) layer.tensor(part, shape);
   }
-  const path = join(folder, `lora-${rank}.safetensors`);
+  const path = join(folder, `lora-${Object.keys(kinds).indexOf(name)}.safetensors`);
   await lora.write(path, 'lora');
   return path;
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { compare, expectClose } from '../../test/support/expect-close.ts';
 import { openNetworkCase } from '../parity/case.ts';
 import { runNetworkCase } from '../parity/network-case.ts';
 import { type TensorToWrite, writeSafetensors } from '../weights/write-safetensors.ts';
@@ -32,6 +33,13 @@ test('a LoRA of scale 0 is none, bit for bit', async () => {
   expect(await sample('lora-two', [{ file: 'lora-0.safetensors', scale: 0.1 }])).not.toEqual(none);
 });
 
+test('one of another kind of scale 0 is none either, but for a DoRA, whose lengths stay', async () => {
+  const none = await sample('lora-loha', []);
+  const off = (kind: string) => sample(`lora-${kind}`, [{ file: 'lora-0.safetensors', scale: 0 }]);
+  expectClose(await off('loha'), none, { relL2: 1e-6 });
+  expect(compare(await off('dora'), none).relL2).toBeGreaterThan(0.05);
+});
+
 const layer = 'lora_unet_mid_block_attentions_0_proj_in';
 
 test("PhotoMaker's file is taken as its LoRA, without the identity encoder", async () => {
@@ -54,26 +62,28 @@ describe('a file that does not fit is refused', () => {
   test('with a layer that the network lacks', async () => {
     const shapes = { 'lora_unet_nowhere.lora_down.weight': [2, 24], 'lora_unet_nowhere.lora_up.weight': [24, 2] };
     await expect(withLora('nowhere', shapes)).rejects.toThrow(
-      /no layer of the network takes: lora_unet_nowhere\.lora_down\.weight\. .*trained for this base model/,
+      /no layer of the network takes: lora_unet_nowhere\.lora_up\.weight\. .*trained for this base model/,
     );
   });
 
   test('with the shapes of another base', async () => {
     const shapes = { [`${layer}.lora_down.weight`]: [2, 640], [`${layer}.lora_up.weight`]: [640, 2] };
     await expect(withLora('other-base', shapes)).rejects.toThrow(
-      /has the shape \[640, 2\]; the layer "mid_block\.attentions\.0\.proj_in" needs \[24, 2\]/,
+      /does not fit the layer "mid_block\.attentions\.0\.proj_in": it has the shape \[2, 640\], and \[2, 24, 1, 1\] is needed/,
     );
   });
 
   test('with half of a layer', async () => {
-    await expect(withLora('half', { [`${layer}.lora_down.weight`]: [2, 24] })).rejects.toThrow(/only one of the two/);
+    await expect(withLora('half', { [`${layer}.lora_down.weight`]: [2, 24] })).rejects.toThrow(
+      /lora_down\.weight" without what belongs to it/,
+    );
   });
 
   test('with two ranks in a layer', async () => {
     const shapes = { [`${layer}.lora_down.weight`]: [2, 24], [`${layer}.lora_up.weight`]: [24, 3] };
-    await expect(withLora('ranks', shapes)).rejects.toThrow(/different ranks/);
+    await expect(withLora('ranks', shapes)).rejects.toThrow(/has the shape \[24, 3\], and \[24, 2\] is needed/);
     const none = { [`${layer}.lora_down.weight`]: [0, 24], [`${layer}.lora_up.weight`]: [24, 0] };
-    await expect(withLora('no-rank', none)).rejects.toThrow(/different ranks/);
+    await expect(withLora('no-rank', none)).rejects.toThrow(/has the shape \[0, 24\]/);
   });
 
   test('with an alpha that is not one number', async () => {
@@ -86,13 +96,35 @@ describe('a file that does not fit is refused', () => {
   });
 
   test.each([
-    ['hada_w1_a', /This is a LoHa/],
-    ['lokr_w1', /This is a LoKr/],
-    ['dora_scale', /This is a DoRA/],
-    ['diff', /whole differences/],
+    ['hada_w1_a', /hada_w1_a" without what belongs to it/],
+    ['dora_scale', /dora_scale" without what belongs to it/],
+    ['alpha', /alpha" without what belongs to it/],
+    ['diff', /has the shape \[2, 2\], and \[24, 24, 1, 1\] is needed/],
+    ['lora_magnitude_vector', /This is a DoRA with magnitudes as PEFT makes them/],
+    ['oft_blocks', /This is an OFT/],
     ['weight', /Check that it is a LoRA/],
-  ])('of another kind: %s', async (suffix, message) => {
+  ])('with what is no change of a layer: %s', async (suffix, message) => {
     await expect(withLora(suffix, { [`${layer}.${suffix}`]: [2, 2] })).rejects.toThrow(message);
+  });
+
+  test('with the difference of a bias that the layer lacks', async () => {
+    const name = 'lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.diff_b';
+    await expect(withLora('no-bias', { [name]: [24] })).rejects.toThrow(
+      /no layer of the network takes: .*to_q\.diff_b/,
+    );
+  });
+
+  test('with magnitudes of another size', async () => {
+    const shapes = {
+      [`${layer}.lokr_w1`]: [3, 4],
+      [`${layer}.lokr_w2`]: [8, 6],
+      [`${layer}.dora_scale`]: [1, 23, 1, 1],
+    };
+    await expect(withLora('magnitudes', shapes)).rejects.toThrow(/dora_scale" .* has the shape \[1, 23, 1, 1\]/);
+  });
+
+  test('that is empty', async () => {
+    await expect(withLora('empty', {})).rejects.toThrow(/is empty: it holds no tensor/);
   });
 
   test('twice under two names', async () => {

@@ -4,8 +4,8 @@
  */
 import { float32, sizeOf } from '../math/tensor.ts';
 import type { Weights } from '../weights/scope.ts';
+import { changedConvolve, changedGemm, changedVector, changeOf } from './changed-layer.ts';
 import type { Graph, Value } from './graph.ts';
-import { changedConvolve, changedGemm, changeOf } from './low-rank.ts';
 import { add, demand, divide, gelu, mean, multiply, reshape, scale, slice, squareRoot } from './ops.ts';
 import { rows, type Window } from './products.ts';
 
@@ -19,7 +19,7 @@ export function conv2d(g: Graph, w: Weights, x: Value, channels: number, options
   const { kernel, bias = true, ...window } = options;
   const inChannels = x.dims[1]! / (window.groups ?? 1);
   const weight = w.tensor('weight', [channels, inChannels, kernel, kernel]);
-  const addend = bias ? g.weight(w.tensor('bias', [channels])) : undefined;
+  const addend = bias ? changedVector(g, w, 'bias', channels) : undefined;
   return changedConvolve(g, x, weight, addend, window, changeOf(g, w, [channels, inChannels, kernel]));
 }
 
@@ -27,22 +27,27 @@ export function conv2d(g: Graph, w: Weights, x: Value, channels: number, options
 export function linear(g: Graph, w: Weights, x: Value, features: number, { bias = true } = {}): Value {
   const shape = [features, x.dims[1]!] as const;
   const weight = g.weight(w.tensor('weight', shape));
-  return changedGemm(g, x, weight, bias ? g.weight(w.tensor('bias', [features])) : undefined, changeOf(g, w, shape));
+  const addend = bias ? changedVector(g, w, 'bias', features) : undefined;
+  return changedGemm(g, x, weight, addend, changeOf(g, w, shape));
 }
 
 /** A 1x1 convolution of tokens, whose weights are stored [out, in, 1, 1]. [N, in] -> [N, features] */
 export function pointwise(g: Graph, w: Weights, x: Value, features: number): Value {
-  const shape = [features, x.dims[1]!] as const;
-  const weight = g.weight(w.tensor('weight', [...shape, 1, 1]), shape);
-  return changedGemm(g, x, weight, g.weight(w.tensor('bias', [features])), changeOf(g, w, shape));
+  const inFeatures = x.dims[1]!;
+  const weight = g.weight(w.tensor('weight', [features, inFeatures, 1, 1]), [features, inFeatures]);
+  return changedGemm(g, x, weight, changedVector(g, w, 'bias', features), changeOf(g, w, [features, inFeatures, 1]));
 }
 
 /** The gated GELU of arXiv 2002.05202: one stored matrix, its second half is the gate. [N, in] -> [N, features] */
 export function gatedGelu(g: Graph, w: Weights, x: Value, features: number): Value {
   const shape = [2 * features, x.dims[1]!] as const;
   const weight = w.tensor('weight', shape);
-  const bias = w.tensor('bias', [2 * features]);
   const change = changeOf(g, w, shape);
+  if ((change && 'whole' in change) || w.changes?.('bias').length) {
+    const both = changedGemm(g, x, g.weight(weight), changedVector(g, w, 'bias', 2 * features), change);
+    return multiply(g, slice(g, both, 1, 0, features), gelu(g, slice(g, both, 1, features, 2 * features)));
+  }
+  const bias = w.tensor('bias', [2 * features]);
   const half = (first: number): Value => {
     const own = change && { ...change, up: slice(g, change.up, 0, first, first + features) };
     return changedGemm(g, x, rows(g, weight, first, features), rows(g, bias, first, features), own);
@@ -66,8 +71,8 @@ export function groupNorm(g: Graph, w: Weights, x: Value, groups: number, epsilo
     basic: () => standardize(g, grouped, epsilon),
   });
   const perChannel = [channels, ...space.map(() => 1)];
-  const weight = g.weight(w.tensor('weight', [channels]), perChannel);
-  const bias = g.weight(w.tensor('bias', [channels]), perChannel);
+  const weight = changedVector(g, w, 'weight', channels, perChannel);
+  const bias = changedVector(g, w, 'bias', channels, perChannel);
   return add(g, multiply(g, reshape(g, normalized, x.dims), weight), bias);
 }
 
@@ -93,8 +98,8 @@ export function standardize(g: Graph, x: Value, epsilon: number): Value {
 /** Normalizes over the last axis. */
 export function layerNorm(g: Graph, w: Weights, x: Value, epsilon: number): Value {
   const width = x.dims.at(-1)!;
-  const weight = g.weight(w.tensor('weight', [width]));
-  const bias = g.weight(w.tensor('bias', [width]));
+  const weight = changedVector(g, w, 'weight', width);
+  const bias = changedVector(g, w, 'bias', width);
   return g.node('LayerNormalization', [x, weight, bias], x, { attributes: { epsilon: { float: epsilon } } });
 }
 

@@ -131,6 +131,11 @@ export function mean(g: Graph, x: Value): Value {
   return g.node('ReduceMean', [x], { dims: x.dims.with(axis, 1) }, { attributes: { axes: { integers: [axis] } } });
 }
 
+/** Along one axis, which stays with one element. */
+export function sum(g: Graph, x: Value, axis: number): Value {
+  return g.node('ReduceSum', [x, g.constant(integers([axis]))], { dims: x.dims.with(axis, 1) });
+}
+
 export function scale(g: Graph, x: Value, factor: number): Value {
   return factor === 1 ? x : multiply(g, x, g.constant(scalar(factor)));
 }

@@ -42,7 +42,8 @@ async function everyLayer(nameOf: (network: string, layer: string, part: 'down' 
     const { weights } = await openNetworkFiles(join(base, network), stem);
     for (const name of weights.names()) {
       const shape = weights.shape(name);
-      if (!name.endsWith('.weight') || shape.length < 2 || /(token|position)_embedding/.test(name)) continue;
+      if (!name.endsWith('.weight') || shape.length < 2) continue;
+      if (network !== 'unet' && !/\.(self_attn|mlp)\./.test(name)) continue;
       const layer = name.slice(0, -'.weight'.length);
       const [out, inside, ...kernel] = shape as [number, number, ...number[]];
       shapes[nameOf(network, layer, 'down')] = [2, inside, ...kernel];
@@ -113,8 +114,25 @@ describe('what fits is taken, what does not is passed over with a line:', () => 
     ],
     ['half of a layer', { 'lora_unet_conv_out.lora_up.weight': [4, 2] }],
     ['names of no trainer', { anything: [3], 'emphasis_vector.weight': [2, 2] }],
-    ['norms of LyCORIS', { 'lora_unet_conv_norm_out.w_norm': [8], 'lora_unet_conv_norm_out.b_norm': [8] }],
-    ['tables of tokens', { 'lora_te1_text_model_embeddings_token_embedding.lora_down.weight': [2, 8] }],
+    ['norms of another size', { 'lora_unet_conv_norm_out.w_norm': [8], 'lora_unet_conv_norm_out.b_norm': [8] }],
+    ['the bias of a norm without its weights', { 'lora_unet_conv_norm_out.b_norm': [4] }],
+    [
+      'a bias that the layer lacks',
+      { 'lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.diff_b': [12] },
+    ],
+    ['alpha alone', { 'lora_unet_conv_in.alpha': [1] }],
+    ['tables of tokens', { 'lora_te1_text_model_embeddings_token_embedding.diff': [49408, 8] }],
+    ['norms of text encoders', { 'lora_te1_text_model_final_layer_norm.diff': [8] }],
+    [
+      'the projection of the second text encoder',
+      { 'lora_te2_text_projection.lora_down.weight': [2, 12], 'lora_te2_text_projection.lora_up.weight': [10, 2] },
+    ],
+    ['magnitudes of another size', { [`${layer}.dora_scale`]: [1, 8] }],
+    ['magnitudes of more axes', { [`${layer}.dora_scale`]: [1, 12, 1, 1] }],
+    [
+      'half of a second kind',
+      { [`${layer}.hada_w1_a`]: [12, 2], [`${layer}.lokr_w2`]: [4, 4], [`${layer}.a1.weight`]: [2, 12] },
+    ],
     ['the same layer under another name', { 'unet.mid_block.attentions.0.proj_in.lora.down.weight': [2, 8] }],
     ['a part of no shape', { 'lora_unet_conv_in.lora_down.weight': [], 'lora_unet_conv_in.lora_up.weight': [] }],
     [
@@ -144,6 +162,115 @@ describe('what fits is taken, what does not is passed over with a line:', () => 
   });
 });
 
+/** Of a linear layer [12, 12] and a convolution [12, 12, 3, 3]. */
+const [matrix, kernel] = ['lora_unet_mid_block_attentions_0_proj_in', 'lora_unet_mid_block_resnets_0_conv1'];
+const kinds: readonly (readonly [string, Shapes])[] = [
+  [
+    'LoHa',
+    {
+      [`${matrix}.hada_w1_a`]: [12, 3],
+      [`${matrix}.hada_w1_b`]: [3, 12],
+      [`${matrix}.hada_w2_a`]: [12, 2],
+      [`${matrix}.hada_w2_b`]: [2, 12],
+      [`${matrix}.alpha`]: [],
+    },
+  ],
+  [
+    'LoHa with cores',
+    {
+      [`${kernel}.hada_t1`]: [2, 3, 3, 3],
+      [`${kernel}.hada_w1_a`]: [2, 12],
+      [`${kernel}.hada_w1_b`]: [3, 12],
+      [`${kernel}.hada_t2`]: [1, 1, 3, 3],
+      [`${kernel}.hada_w2_a`]: [1, 12],
+      [`${kernel}.hada_w2_b`]: [1, 12],
+    },
+  ],
+  ['LoKr of two matrices', { [`${matrix}.lokr_w1`]: [3, 4], [`${matrix}.lokr_w2`]: [4, 3] }],
+  [
+    'LoKr with a core',
+    {
+      [`${kernel}.lokr_w1_a`]: [3, 1],
+      [`${kernel}.lokr_w1_b`]: [1, 4],
+      [`${kernel}.lokr_t2`]: [2, 3, 3, 3],
+      [`${kernel}.lokr_w2_a`]: [2, 4],
+      [`${kernel}.lokr_w2_b`]: [3, 3],
+    },
+  ],
+  [
+    'GLoRA',
+    {
+      [`${kernel}.a1.weight`]: [2, 12, 3, 3],
+      [`${kernel}.a2.weight`]: [108, 2, 1, 1],
+      [`${kernel}.b1.weight`]: [3, 12, 3, 3],
+      [`${kernel}.b2.weight`]: [12, 3, 1, 1],
+    },
+  ],
+  ['whole differences', { [`${kernel}.diff`]: [12, 12, 3, 3], [`${kernel}.diff_b`]: [12], [`${matrix}.diff_b`]: [12] }],
+  ['norms', { 'lora_unet_conv_norm_out.w_norm': [4], 'lora_unet_conv_norm_out.b_norm': [4] }],
+  [
+    'DoRA',
+    {
+      [`${matrix}.lokr_w1`]: [1, 1],
+      [`${matrix}.lokr_w2`]: [12, 12],
+      [`${matrix}.dora_scale`]: [1, 12],
+      [`${kernel}.lora_down.weight`]: [2, 108],
+      [`${kernel}.lora_up.weight`]: [12, 2],
+      [`${kernel}.dora_scale`]: [1, 12, 1, 1],
+    },
+  ],
+];
+const textKinds: Shapes = {
+  'lora_te1_text_model_encoder_layers_0_self_attn_q_proj.lokr_w1': [2, 2],
+  'lora_te1_text_model_encoder_layers_0_self_attn_q_proj.lokr_w2': [4, 4],
+  'text_encoder_2.text_model.encoder.layers.1.mlp.fc1.diff_b': [28],
+};
+
+describe('other kinds than LoRA', () => {
+  test.each([...kinds, ['of text encoders', textKinds] as const])('are taken: %s', async (_, shapes) => {
+    const { fitted, lines } = await fitting(shapes);
+    expect(lines).toEqual([]);
+    const unet = unetNetwork(
+      join(base, 'unet'),
+      { batch: 1, height: 8, width: 8, textLength: 5 },
+      { loras: [fitted, fitted] },
+    );
+    await expect(unet.build()).resolves.toBeDefined();
+  });
+
+  test.each<[string, Shapes]>([
+    ['of a rank of zero', { [`${matrix}.a1.weight`]: [0, 12], [`${matrix}.a2.weight`]: [12, 0] }],
+    ['of no shape', { [`${matrix}.diff`]: [] }],
+    ['whose axes are others', { [`${matrix}.diff`]: [12, 12, 1, 1] }],
+    ['that fit by their number alone', { [`${matrix}.lokr_w1`]: [2, 9], [`${matrix}.lokr_w2`]: [4, 2] }],
+    ['that do not divide the layer', { [`${matrix}.lokr_w1`]: [5, 5], [`${matrix}.lokr_w2`]: [2, 2] }],
+    ['larger than the layer', { [`${matrix}.lokr_w1`]: [4096, 4096], [`${matrix}.lokr_w2`]: [1, 1] }],
+    ['that are nothing', { [`${matrix}.lokr_w1`]: [0, 0], [`${matrix}.lokr_w2`]: [12, 12] }],
+    [
+      'with a core of a rank that takes memory alone',
+      {
+        [`${kernel}.lokr_w1`]: [1, 1],
+        [`${kernel}.lokr_t2`]: [4097, 1, 3, 3],
+        [`${kernel}.lokr_w2_a`]: [4097, 12],
+        [`${kernel}.lokr_w2_b`]: [1, 12],
+      },
+    ],
+  ])('are passed over: %s', async (_, others) => {
+    const taken = { [`${kernel}.diff_b`]: [12] };
+    const { lines } = await fitting({ ...taken, ...others });
+    expect(lines.toSorted()).toEqual(
+      Object.keys(others)
+        .map((name) => `lora key not loaded: ${name}`)
+        .toSorted(),
+    );
+  });
+
+  test('of two in one layer the one that ComfyUI reads last is taken', async () => {
+    const { lines } = await fitting({ ...(await oneLayer()), [`${layer}.diff`]: [12, 12] });
+    expect(lines).toEqual(Object.keys(await oneLayer()).map((name) => `lora key not loaded: ${name}`));
+  });
+});
+
 describe('an error that names the input:', () => {
   const refused = async (shapes: Shapes, dtype?: 'I8'): Promise<InputError> => {
     const error = await fitting(shapes, dtype).then(
@@ -165,18 +292,16 @@ describe('an error that names the input:', () => {
     expect(message).toMatch(/^custom_lora_url: .*It is a LoRA for another base model/);
   });
 
-  test.each([
-    ['LoHa', 'hada_w1_a', /This is a LoHa/],
-    ['LoKr', 'lokr_w1', /This is a LoKr/],
-    ['whole differences', 'diff', /whole differences/],
-  ])('a %s', async (_, suffix, message) => {
-    expect((await refused({ [`${layer}.${suffix}`]: [2, 2] })).message).toMatch(message);
+  test('an OFT', async () => {
+    expect((await refused({ [`${layer}.oft_blocks`]: [2, 6, 6] })).message).toMatch(/This is an OFT/);
   });
 
-  test.each(['dora_scale', 'lora_magnitude_vector'])(
-    'a DoRA, of which the half that fits would be wrong: %s',
+  test.each(['lora_magnitude_vector', 'lora_magnitude_vector.default.weight'])(
+    'a DoRA of PEFT, of which the half that fits would be wrong: %s',
     async (suffix) => {
-      expect((await refused({ ...(await oneLayer()), [`${layer}.${suffix}`]: [8] })).message).toMatch(/This is a DoRA/);
+      expect((await refused({ ...(await oneLayer()), [`${layer}.${suffix}`]: [12] })).message).toMatch(
+        /This is a DoRA/,
+      );
     },
   );
 

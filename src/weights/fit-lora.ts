@@ -1,13 +1,16 @@
 /**
  * What a base model takes of somebody's LoRA. As ComfyUI does, tensors that belong nowhere are passed over with a line in
- * the log (comfy/lora.py `load_lora` at ae77590b); unlike there a LoRA of which nothing fits is an error, and so is a
- * DoRA, of which the half that is understood would make another picture.
+ * the log (comfy/lora.py `load_lora` at ae77590b), and so are those that do not fit their layer; unlike there a LoRA of
+ * which nothing fits is an error, and so is one with magnitudes in PEFT's layout, of which the half that is understood
+ * would make another picture.
  */
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError, WeightError } from '../base/errors.ts';
-import { entriesPerLevel, type LoraFile, loraTensors, openLoras, otherKindOf } from './lora.ts';
-import { diffusersLayer, type LoraName, type LoraTarget, parseLoraName } from './lora-names.ts';
+import { entriesPerLevel, type LoraFile, loraTensors, openLoras, otherKindOf, underscored } from './lora.ts';
+import { biasDifference, formOf, type LoraPart, tensorsOf } from './lora-change.ts';
+import { magnitudesFit, misfitOf } from './lora-misfit.ts';
+import { diffusersLayer, type LoraTarget, parseLoraName } from './lora-names.ts';
 import { openNetworkFiles } from './network-files.ts';
 import type { TensorRef } from './safetensors.ts';
 import type { NetworkWeights } from './scope.ts';
@@ -57,15 +60,13 @@ const mostLines = 20;
 
 async function readLora(path: string): Promise<ReadonlyMap<string, TensorRef>> {
   const tensors = loraTensors(await readWeightFile(path));
-  const kind = otherKindOf(
-    [...tensors.keys()].filter((name) => name.endsWith('.dora_scale') || /magnitude_vector/.test(name)),
-  );
+  const kind = otherKindOf([...tensors.keys()].filter((name) => name.includes('magnitude_vector')));
   if (kind) throw new WeightError(kind);
   return tensors;
 }
 
-/** Shapes of the layers that take additions, by the names of `lora-names.ts`. */
 interface Layers {
+  /** Of what can be changed, by its name with underscores: `down_blocks_1_conv.weight`. */
   shapes: ReadonlyMap<string, readonly number[]>;
   perLevel: number;
 }
@@ -80,69 +81,59 @@ async function layersOf(base: string): Promise<ReadonlyMap<LoraTarget, Layers>> 
   const opened = await Promise.all(
     networks.map(async ([target, folder, stem]) => {
       const { weights } = await openNetworkFiles(join(base, folder), stem);
-      return [target, { shapes: shapesOf(weights), perLevel: entriesPerLevel(weights) }] as const;
+      return [target, { shapes: shapesOf(weights, target), perLevel: entriesPerLevel(weights) }] as const;
     }),
   );
   return new Map(opened);
 }
 
-function shapesOf(weights: NetworkWeights): ReadonlyMap<string, readonly number[]> {
-  const shapes = new Map<string, readonly number[]>();
-  for (const name of weights.names()) {
-    const shape = weights.shape(name);
-    const isTable = /(?:token|position)_embedding\.weight$/.test(name);
-    if (!name.endsWith('.weight') || shape.length < 2 || isTable) continue;
-    shapes.set(name.slice(0, -'.weight'.length).replaceAll('.', '_'), shape);
-  }
-  return shapes;
+/** As comfy/lora.py `model_lora_keys_unet`, `model_lora_keys_clip`: all of a UNet, of text encoders attentions and MLPs. */
+function shapesOf(weights: NetworkWeights, target: LoraTarget): ReadonlyMap<string, readonly number[]> {
+  const names = [...weights.names()].filter((name) => target === 'unet' || /\.(self_attn|mlp)\./.test(name));
+  return new Map(names.map((name) => [underscored(name), weights.shape(name)]));
 }
 
-type Found = Partial<Record<LoraName['part'], TensorRef>>;
+type Found = Partial<Record<LoraPart, TensorRef>>;
 
 function namesWithoutUse(
   tensors: ReadonlyMap<string, TensorRef>,
   layers: ReadonlyMap<LoraTarget, Layers>,
 ): ReadonlySet<string> {
-  const passedOver = new Set<string>();
-  const found = new Map<string, { shape: readonly number[]; parts: Found; names: string[] }>();
+  const found = new Map<string, { shapes: Layers['shapes']; layer: string; parts: Found }>();
   for (const [name, tensor] of tensors) {
     const parsed = parseLoraName(name);
     const network = parsed && layers.get(parsed.target);
-    const layer = network && diffusersLayer(parsed.layer, network.perLevel);
-    const shape = layer && network.shapes.get(layer);
-    const key = `${parsed?.target} ${layer}`;
-    const known = found.get(key);
-    if (!shape || known?.parts[parsed.part]) {
-      passedOver.add(name);
-      continue;
-    }
-    const { parts, names } = known ?? { parts: {}, names: [] };
-    found.set(key, { shape, parts: { ...parts, [parsed.part]: tensor }, names: [...names, name] });
+    if (!network) continue;
+    const layer = diffusersLayer(parsed.layer, network.perLevel);
+    const key = `${parsed.target} ${layer}`;
+    const { parts } = found.get(key) ?? { parts: {} };
+    // The first of two names of one part counts.
+    found.set(key, { shapes: network.shapes, layer, parts: { [parsed.part]: tensor, ...parts } });
   }
-  for (const { shape, parts, names } of found.values()) {
-    if (!fits(parts, shape)) for (const name of names) passedOver.add(name);
+  const used = new Set<TensorRef>();
+  for (const { shapes, layer, parts } of found.values()) {
+    const weight = shapes.get(`${layer}.weight`);
+    const fitting = weight ? fittingTensors(parts, weight, shapes.get(`${layer}.bias`)) : [];
+    for (const tensor of fitting) used.add(tensor);
   }
-  return passedOver;
+  return new Set([...tensors].flatMap(([name, tensor]) => (used.has(tensor) ? [] : [name])));
 }
 
-/** As the additions of `onnx/low-rank.ts` want them. */
-function fits({ down, middle, up }: Found, [channels, inChannels, kernel = 1]: readonly number[]): boolean {
-  if (!down || !up) return false;
-  const rank = down.shape[0]!;
-  const has = (tensor: TensorRef, shape: readonly (number | undefined)[]): boolean =>
-    isFloat(tensor) && significant(tensor.shape) === significant(shape);
-  if (!(rank > 0) || !has(up, [channels, rank])) return false;
-  if (!middle) return has(down, [rank, inChannels, kernel, kernel]);
-  return has(down, [rank, inChannels]) && has(middle, [rank, rank, kernel, kernel]);
-}
-
-/** Without axes of length one at the end. */
-function significant(shape: readonly (number | undefined)[]): string {
-  return shape.join(', ').replace(/(, 1)*$/, '');
-}
-
-function isFloat({ dtype }: TensorRef): boolean {
-  return ['F16', 'BF16', 'F32'].includes(dtype);
+/** Of those for one layer. Where nothing but the magnitudes do not fit, the rest is used without them, as there. */
+function fittingTensors(parts: Found, weight: readonly number[], bias?: readonly number[]): TensorRef[] {
+  const { alpha, dora_scale: magnitudes, diff_b, w_norm } = parts;
+  const fitting: TensorRef[] = [];
+  const form = formOf(parts);
+  if (form && !misfitOf(form, weight)) {
+    fitting.push(...tensorsOf(form));
+    if (alpha) fitting.push(alpha);
+    if (magnitudes && form.kind !== 'difference' && magnitudesFit(magnitudes, weight)) fitting.push(magnitudes);
+  }
+  const difference = biasDifference(parts);
+  // That of a norm is read only beside one of its weights.
+  const isRead = difference && (diff_b || w_norm);
+  if (isRead && bias && !misfitOf({ kind: 'difference', difference }, bias)) fitting.push(difference);
+  return fitting;
 }
 
 function whatItIs(tensors: ReadonlyMap<string, TensorRef>): string {

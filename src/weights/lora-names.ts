@@ -1,11 +1,12 @@
 /**
  * The names that trainers give to the tensors of a LoRA, brought to one form: the network, the path of its layer with
- * underscores for dots, and which matrix it is. Underscores, because kohya's names have no dots and could not be split
+ * underscores for dots, and which part of its change. Underscores, because kohya's names have no dots and could not be split
  * without knowing every layer; the graph knows its layers and asks for each by the same form.
  *
  * After huggingface/diffusers v0.24.0 `loaders/lora_conversion_utils.py` and `loaders/lora.py`, kohya-ss/sd-scripts
- * `networks/lora.py`, and huggingface/peft.
+ * `networks/lora.py`, huggingface/peft, and comfy/lora.py `load_lora` of ComfyUI at ae77590b.
  */
+import type { LoraPart } from './lora-change.ts';
 import { originalComponents, renamed } from './original-names.ts';
 
 /** The networks that a LoRA can be for. */
@@ -15,7 +16,7 @@ export interface LoraName {
   target: LoraTarget;
   /** `down_blocks_1_attentions_0_proj_in` */
   layer: string;
-  part: 'down' | 'middle' | 'up' | 'alpha';
+  part: LoraPart;
 }
 
 const prefixes: readonly (readonly [string, LoraTarget])[] = [
@@ -30,11 +31,11 @@ const prefixes: readonly (readonly [string, LoraTarget])[] = [
 ];
 /** Without a prefix only these layers tell what they belong to. */
 const ownLayers: readonly (readonly [RegExp, LoraTarget])[] = [
-  [/^(down_blocks|mid_block|up_blocks|conv_in|conv_out|time_embedding|add_embedding)\./, 'unet'],
+  [/^(down_blocks|mid_block|up_blocks|conv_in|conv_norm_out|conv_out|time_embedding|add_embedding)\./, 'unet'],
   [/^text_model\./, 'textEncoder'],
 ];
 
-const parts: Record<string, LoraName['part']> = {
+const products: Record<string, LoraPart> = {
   lora_down: 'down',
   lora_mid: 'middle',
   lora_up: 'up',
@@ -57,14 +58,19 @@ export function parseLoraName(name: string): LoraName | undefined {
     // PEFT may put the adapter's name in between.
     /^(?<path>.+?)\.(?<part>lora_A|lora_B)(\.[^.]+)?\.weight$/.exec(bare) ??
     /^(?<path>.+?)(?<old>_lora|\.lora|\.lora_linear_layer)\.(?<part>down|up)\.weight$/.exec(bare) ??
-    /^(?<path>.+?)(?<old>_lora|\.lora|\.lora_linear_layer)?\.alpha$/.exec(bare);
+    /^(?<path>.+?)(?<old>_lora|\.lora|\.lora_linear_layer)?\.alpha$/.exec(bare) ??
+    /^(?<path>.+?)\.(?<part>a1|a2|b1|b2)\.weight$/.exec(bare) ??
+    /^(?<path>.+?)\.(?<part>dora_scale|hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2)|diff(?:_b)?|[wb]_norm)$/.exec(
+      bare,
+    );
   if (!match) return undefined;
-  const { path, part, old } = match.groups as { path: string; part?: string; old?: string };
+  const { path, part = 'alpha', old } = match.groups as { path: string; part?: string; old?: string };
   const layer = path.slice(prefix.length);
+  const isProcessor = old === '_lora' || layer.includes('.processor.');
   return {
     target,
-    layer: (old === '_lora' ? layerOfProcessor(layer, target) : layer).replaceAll('.', '_'),
-    part: part ? parts[part]! : 'alpha',
+    layer: (isProcessor ? layerOfProcessor(layer, target) : layer).replaceAll('.', '_'),
+    part: products[part] ?? (part as LoraPart),
   };
 }
 

@@ -1,14 +1,25 @@
 /**
- * LoRA (arXiv 2106.09685) as additions to the layers of a network: its weight file stays as it is, and each layer that a
- * LoRA names gets a product of small matrices added in the graph (`onnx/low-rank.ts`).
+ * LoRAs as changes to the layers of a network: its weight files stay as they are, and each layer that a LoRA names is
+ * changed in the graph (`onnx/changed-layer.ts`).
  *
- * Not here: LoHa, LoKr, DoRA, whole differences, textual inversions.
+ * Not here: textual inversions, OFT, the magnitudes of PEFT's DoRA.
  */
 import { WeightError } from '../base/errors.ts';
-import { diffusersLayer, type LoraName, type LoraTarget, parseLoraName } from './lora-names.ts';
+import { sizeOf } from '../math/tensor.ts';
+import {
+  biasDifference,
+  formOf,
+  type LoraPart,
+  rankOf,
+  type ScaledChange,
+  type TensorChange,
+  tensorsOf,
+} from './lora-change.ts';
+import { magnitudesFit, misfitOf } from './lora-misfit.ts';
+import { diffusersLayer, type LoraTarget, parseLoraName } from './lora-names.ts';
 import { readTensor } from './read-tensor.ts';
 import type { TensorRef } from './safetensors.ts';
-import type { LowRank, NetworkWeights, Weights } from './scope.ts';
+import type { NetworkWeights, Weights } from './scope.ts';
 import { readWeightFile } from './weight-formats.ts';
 
 /** A file, or the part of it that a base model has layers for (`fit-lora.ts`). */
@@ -26,8 +37,9 @@ export interface Lora {
   layers: ReadonlyMap<string, LoraLayer>;
 }
 
-/** The factor is alpha over rank. */
-export type LoraLayer = Omit<LowRank, 'scale'>;
+/** What becomes of a layer's tensors. */
+export type LoraLayer = Readonly<Partial<Record<ChangedTensor, TensorChange>>>;
+type ChangedTensor = 'weight' | 'bias';
 
 /** @throws WeightError for a tensor that is not part of a LoRA of a known layout */
 export async function openLoras(files: readonly LoraFile[], target: LoraTarget): Promise<Lora[]> {
@@ -45,7 +57,7 @@ function without(tensors: ReadonlyMap<string, TensorRef>, names: ReadonlySet<str
   return new Map([...tensors].filter(([name]) => !names.has(name)));
 }
 
-type Parts = Partial<Record<LoraName['part'], TensorRef>>;
+type Found = Partial<Record<LoraPart, TensorRef>>;
 
 /**
  * @param tensors of the whole LoRA; those of other networks are passed over
@@ -56,7 +68,8 @@ export async function loraLayers(
   source: string,
   target: LoraTarget,
 ): Promise<ReadonlyMap<string, LoraLayer>> {
-  const found = new Map<string, Parts>();
+  if (tensors.size === 0) throw new WeightError(`The LoRA ${source} is empty: it holds no tensor.`);
+  const found = new Map<string, Found>();
   const unknown: string[] = [];
   for (const [name, tensor] of loraTensors(tensors)) {
     const parsed = parseLoraName(name);
@@ -70,7 +83,7 @@ export async function loraLayers(
   }
   if (unknown.length > 0) throw unmatched(source, unknown);
   const layers = new Map<string, LoraLayer>();
-  for (const [layer, parts] of found) layers.set(layer, await lowRank(parts, layer, source));
+  for (const [layer, parts] of found) layers.set(layer, await changesOf(parts, source));
   return layers;
 }
 
@@ -81,25 +94,35 @@ export function loraTensors(tensors: ReadonlyMap<string, TensorRef>): ReadonlyMa
   return own.length === 0 ? tensors : new Map(own.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
 }
 
-async function lowRank({ down, middle, up, alpha }: Parts, layer: string, source: string): Promise<LoraLayer> {
-  if (!down || !up) throw new WeightError(`The LoRA ${source} has only one of the two matrices of "${layer}".`);
-  const rank = down.shape[0]!;
-  if (!(rank > 0) || up.shape[1] !== rank) {
-    throw new WeightError(`The two matrices of "${layer}" in the LoRA ${source} have different ranks.`);
+async function changesOf(parts: Found, source: string): Promise<LoraLayer> {
+  const { alpha, dora_scale: magnitudes } = parts;
+  const form = formOf(parts);
+  const difference = biasDifference(parts);
+  const isDora = magnitudes && form && form.kind !== 'difference';
+  const used = [...(form ? tensorsOf(form) : []), difference, alpha, ...(isDora ? [magnitudes] : [])];
+  const unused = Object.values(parts).filter((tensor) => !used.includes(tensor));
+  if (unused.length > 0 || !(form || difference)) {
+    const names = (unused.length > 0 ? unused : Object.values(parts)).map(({ name }) => `"${name}"`).join(', ');
+    throw new WeightError(`The LoRA ${source} has ${names} without what belongs to it.`);
   }
-  return { down, up, ...(middle ? { middle } : {}), factor: (alpha ? await scalar(alpha) : rank) / rank };
+  const rank = form && rankOf(form);
+  const factor = alpha && rank ? (await scalar(alpha)) / rank : 1;
+  return {
+    ...(form && { weight: { form, factor, ...(isDora && { magnitudes }) } }),
+    ...(difference && { bias: { form: { kind: 'difference', difference }, factor: 1 } }),
+  };
 }
 
 async function scalar(tensor: TensorRef): Promise<number> {
-  const { data } = await readTensor(tensor);
-  const value = Number(data[0]);
-  if (data.length === 1 && Number.isFinite(value)) return value;
+  // Of a tensor that is not one number nothing is read: it may be large.
+  const value = sizeOf(tensor.shape) === 1 ? Number((await readTensor(tensor)).data[0]) : Number.NaN;
+  if (Number.isFinite(value)) return value;
   throw new WeightError(`The tensor "${tensor.name}" of ${tensor.file} is not a single number.`);
 }
 
 /**
- * The weights with the LoRAs beside them: layers built over these add them, each times the graph's input
- * `lora_scale.<i>` (float32 [1]). `finish` throws when a LoRA is for a layer that the network does not have.
+ * The weights with the LoRAs beside them: layers built over these change them, each by as much as the graph's input
+ * `lora_scale.<i>` (float32 [1]) says. `finish` throws when a LoRA is for a layer that the network does not have.
  */
 export function withLoras(weights: NetworkWeights, loras: readonly Lora[]): NetworkWeights {
   if (loras.length === 0) return weights;
@@ -107,26 +130,24 @@ export function withLoras(weights: NetworkWeights, loras: readonly Lora[]): Netw
   const open = loras.map(({ layers, source }, index) => ({
     source,
     scale: `lora_scale.${index}`,
-    layers: new Map([...layers].map(([layer, addition]) => [diffusersLayer(layer, perLevel), addition])),
+    layers: inDiffusersLayout(layers, perLevel),
     used: new Set<string>(),
   }));
 
-  const additions = (path: string): LowRank[] => {
-    const layer = path.replaceAll('.', '_');
-    return open.flatMap(({ layers, used, scale }) => {
-      const addition = layers.get(layer);
-      if (!addition) return [];
-      used.add(layer);
-      return [{ ...addition, scale }];
+  const changes = (w: Weights, tensor: ChangedTensor): ScaledChange[] =>
+    open.flatMap(({ layers, used, scale }) => {
+      const layer = w.path.replaceAll('.', '_');
+      const change = layers.get(layer)?.[tensor];
+      if (!change) return [];
+      used.add(`${layer}.${tensor}`);
+      demandFit(change, w, tensor);
+      return [{ ...change, scale }];
     });
-  };
 
   const scope = (w: Weights): Weights => ({
     ...w,
     at: (path) => scope(w.at(path)),
-    get additions() {
-      return additions(w.path);
-    },
+    changes: (tensor) => changes(w, tensor),
   });
 
   return {
@@ -136,20 +157,48 @@ export function withLoras(weights: NetworkWeights, loras: readonly Lora[]): Netw
     finish(isLeftover = () => false) {
       weights.finish(isLeftover);
       // Layers that this graph leaves out may have a LoRA: the last of a text encoder of which an earlier one is used.
-      const left = new Set<string>();
-      for (const name of weights.names()) {
-        if (isLeftover(name)) left.add(name.replace(/\.weight$/, '').replaceAll('.', '_'));
-      }
+      const left = new Set([...weights.names()].filter(isLeftover).map(underscored));
       for (const { layers, used, source } of open) {
-        const unused = [...layers].filter(([layer]) => !used.has(layer) && !left.has(layer));
-        if (unused.length === 0) continue;
-        throw unmatched(
-          source,
-          unused.map(([, { down }]) => down.name),
-        );
+        const unused: string[] = [];
+        for (const [layer, found] of layers) {
+          for (const tensor of ['weight', 'bias'] as const) {
+            const [change, key] = [found[tensor], `${layer}.${tensor}`];
+            if (change && !used.has(key) && !left.has(key)) unused.push(tensorsOf(change.form)[0]!.name);
+          }
+        }
+        if (unused.length > 0) throw unmatched(source, unused);
       }
     },
   };
+}
+
+/** A file may name a layer's weights in one layout and its bias in the other. */
+function inDiffusersLayout(layers: Lora['layers'], perLevel: number): ReadonlyMap<string, LoraLayer> {
+  const renamed = new Map<string, LoraLayer>();
+  for (const [layer, changes] of layers) {
+    const name = diffusersLayer(layer, perLevel);
+    renamed.set(name, { ...renamed.get(name), ...changes });
+  }
+  return renamed;
+}
+
+function demandFit({ form, magnitudes }: TensorChange, w: Weights, name: ChangedTensor): void {
+  const shape = w.shape(name);
+  const misfit =
+    misfitOf(form, shape) ??
+    (magnitudes && !magnitudesFit(magnitudes, shape)
+      ? { tensor: magnitudes, problem: `has the shape [${magnitudes.shape.join(', ')}]` }
+      : undefined);
+  if (!misfit) return;
+  throw new WeightError(
+    `The tensor "${misfit.tensor.name}" of the LoRA ${misfit.tensor.file} does not fit the layer "${w.path}": it ` +
+      `${misfit.problem}. Was the LoRA trained for another base model? SD 1.5 and SDXL do not fit each other.`,
+  );
+}
+
+/** `down_blocks.1.conv.weight` -> `down_blocks_1_conv.weight` */
+export function underscored(name: string): string {
+  return name.replaceAll(/\.(?=.*\.)/g, '_');
 }
 
 /** Of the layout of training code: the resnets of a resolution and its downsampler. */
@@ -160,10 +209,8 @@ export function entriesPerLevel(weights: NetworkWeights): number {
 }
 
 const otherKinds: readonly (readonly [RegExp, string])[] = [
-  [/\.hada_/, 'This is a LoHa, which cannot be used here.'],
-  [/\.lokr_/, 'This is a LoKr, which cannot be used here.'],
-  [/\.(dora_scale|lora_magnitude_vector)/, 'This is a DoRA, which cannot be used here.'],
-  [/\.diff(_b)?$/, 'This holds whole differences beside the LoRA, which cannot be used here.'],
+  [/\.lora_magnitude_vector/, 'This is a DoRA with magnitudes as PEFT makes them, which cannot be used here.'],
+  [/\.oft_(blocks|diag)$/, 'This is an OFT, which cannot be used here.'],
 ];
 
 /** Says of tensors that are no LoRA what they are. */

@@ -1,27 +1,13 @@
 import { WeightError } from '../base/errors.ts';
 import { type Component, splitCheckpoint } from './checkpoint.ts';
+import type { ScaledChange } from './lora-change.ts';
 import type { TensorRef } from './safetensors.ts';
 import { readWeightFile } from './weight-formats.ts';
-
-/** A product of small matrices (LoRA) that is added to the weights of a layer: scale * factor * up * middle * down. */
-export interface LowRank {
-  /** [rank, in], or a kernel [rank, in, h, w] */
-  down: TensorRef;
-  /** Only of convolutions: a kernel [rank, rank, h, w], where `down` is 1x1. */
-  middle?: TensorRef;
-  /** [out, rank], or a kernel [out, rank, 1, 1] */
-  up: TensorRef;
-  factor: number;
-  /** Graph input that holds the scale. */
-  scale: string;
-}
 
 /** Tensors reached by the names of the checkpoint, level by level. */
 export interface Weights {
   /** What all names here begin with, without the last dot; empty for the whole. */
   readonly path: string;
-  /** Of the layer that this is; see `weights/lora.ts`. */
-  readonly additions?: readonly LowRank[];
   /** The names below `path`: `at('down_blocks.0').tensor('x')` is `down_blocks.0.x`. */
   at(path: string): Weights;
   has(name: string): boolean;
@@ -32,11 +18,13 @@ export interface Weights {
    * @throws WeightError when it has another shape, or was used before
    */
   tensor(name: string, shape: readonly number[]): TensorRef;
+  /** What LoRAs make of a tensor of this layer, one after another. @throws WeightError when one does not fit */
+  changes?(tensor: 'weight' | 'bias'): readonly ScaledChange[];
 }
 
 /** All tensors of a network. */
 export interface NetworkWeights extends Weights {
-  /** Graph inputs that additions name; a graph has to declare all of them. */
+  /** Graph inputs that changes name; a graph has to declare all of them. */
   readonly scales?: readonly string[];
   /** Of all tensors. */
   names(): Iterable<string>;

@@ -106,6 +106,7 @@ def original(name):
     """The layer's name in Stability-AI/generative-models, from which sd-scripts makes its names for SDXL."""
     head, *rest = name.split(".")
     inner = {"conv1": "in_layers.2", "conv2": "out_layers.3", "time_emb_proj": "emb_layers.1", "conv_shortcut": "skip_connection"}
+    inner |= {"norm1": "in_layers.0", "norm2": "out_layers.0"}
     if head == "mid_block":
         kind, index, *rest = rest
         place = "middle_block.1" if kind == "attentions" else f"middle_block.{2 * int(index)}"
@@ -150,7 +151,7 @@ def loaded(model, tensors, scale):
     return model
 
 
-def write(name, network, base, inputs, expected, plain, loras):
+def write(name, network, base, inputs, expected, plain, loras, **facts):
     """`loras`: tensors and scale of each."""
     case = folder / name
     entries = []
@@ -173,7 +174,7 @@ def write(name, network, base, inputs, expected, plain, loras):
             "tolerance": {"relL2": 1e-4},
         },
     )
-    write_provenance(case, ["torch", "diffusers", "transformers", "safetensors"])
+    write_provenance(case, ["torch", "diffusers", "transformers", "safetensors"], **facts)
     output = next(iter(expected))
     effect = (expected[output] - plain).norm() / plain.norm()
     assert effect > 0.1, "the LoRA changes too little to be seen"
