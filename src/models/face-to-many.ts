@@ -11,7 +11,7 @@ import { midasWeights } from '../annotators/midas.ts';
 import { paddedDepth } from '../annotators/midas-padded.ts';
 import { InputError } from '../base/errors.ts';
 import { encodePng, type RgbImage, readImage } from '../base/image.ts';
-import { choice, type InputOf, image, integer, lora, number, text } from '../catalog/fields.ts';
+import type { InputOf } from '../catalog/fields.ts';
 import { defineModel, type PredictContext, type WeightRepository } from '../catalog/model.ts';
 import { antelopev2 } from '../faces/antelopev2.ts';
 import { type Identity, identityOf } from '../faces/identity.ts';
@@ -38,9 +38,10 @@ import { promptFeeds, timeIds } from '../pipeline/stable-diffusion-xl-prompt.ts'
 import type { Residency } from '../runtime/residency.ts';
 import { comfyKarrasLadder } from '../schedulers/comfy-ladder.ts';
 import { dpmpp2mSde } from '../schedulers/dpmpp-2m-sde.ts';
-import { type FaceToManyStyle, styledPrompts } from '../text/face-to-many-styles.ts';
+import { styledPrompts } from '../text/face-to-many-styles.ts';
 import { fitLora } from '../weights/fit-lora.ts';
 import { weightFiles } from '../weights/inventory.ts';
+import { inputs } from './inputs/face-to-many.ts';
 
 /** The photograph's longer side. */
 const longestSide = 1024;
@@ -50,52 +51,6 @@ const depthResolution = 512;
 const steps = 17;
 /** The ladder that the steps are the end of grows as this shrinks; the original fills its memory with it. */
 const leastDenoising = 0.0001;
-
-const inputs = {
-  image: image({ description: 'An image of a person to be converted', optional: true }),
-  style: choice(Object.keys(styleLoras) as FaceToManyStyle[], {
-    description: 'Style to convert to',
-    default: '3D',
-  }),
-  prompt: text({ description: '', default: 'a person' }),
-  negative_prompt: text({ description: 'Things you do not want in the image', default: '' }),
-  denoising_strength: number({
-    description:
-      'How much of the original image to keep. 1 is the complete destruction of the original image, ' +
-      '0 is the original image',
-    default: 0.65,
-    minimum: 0,
-    maximum: 1,
-  }),
-  prompt_strength: number({
-    description:
-      'Strength of the prompt. This is the CFG scale, higher numbers lead to stronger prompt, lower numbers will keep ' +
-      'more of a likeness to the original.',
-    default: 4.5,
-    minimum: 0,
-    maximum: 20,
-  }),
-  control_depth_strength: number({
-    description: 'Strength of depth controlnet. The bigger this is, the more controlnet affects the output.',
-    default: 0.8,
-    minimum: 0,
-    maximum: 1,
-  }),
-  instant_id_strength: number({
-    description: 'How strong the InstantID will be.',
-    default: 1,
-    minimum: 0,
-    maximum: 1,
-  }),
-  seed: integer({ description: 'Fix the random seed for reproducibility', optional: true, wide: true }),
-  custom_lora_url: lora({
-    description:
-      'URL to a Replicate custom LoRA. Must be in the format https://replicate.delivery/pbxt/[id]/trained_model.tar or ' +
-      'https://pbxt.replicate.delivery/[id]/trained_model.tar',
-    optional: true,
-  }),
-  lora_scale: number({ description: 'How strong the LoRA will be', default: 1, minimum: 0, maximum: 1 }),
-};
 
 type Input = InputOf<typeof inputs>;
 
