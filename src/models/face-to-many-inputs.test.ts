@@ -7,6 +7,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodePng } from '../../test/support/decode-png.ts';
 import { miniContext } from '../../test/support/mini-context.ts';
+import { remembering } from '../../test/support/remembering.ts';
 import { CanceledError } from '../base/errors.ts';
 import type { InputOf } from '../catalog/fields.ts';
 import type { OutputFile, PredictContext } from '../catalog/model.ts';
@@ -17,6 +18,7 @@ const fixture = (name: string): string => fileURLToPath(new URL(`../../test/fixt
 const folder = mkdtempSync(join(tmpdir(), 'darkroom-faces-'));
 /** Narrow, so that the picture is small: its longer side is always 1024. */
 const strip = join(folder, 'strip.png');
+const otherStrip = join(folder, 'other-strip.png');
 const request: InputOf<typeof faceToMany.inputs> = {
   image: strip,
   style: '3D',
@@ -32,10 +34,17 @@ const request: InputOf<typeof faceToMany.inputs> = {
   lora_scale: 1,
 };
 
-const context = miniContext();
+const mini = miniContext();
+// Most requests here differ from each other in one network's answer.
+const context = { ...mini, residency: remembering(mini.residency) };
 beforeAll(async () => {
-  const photograph = sharp(fixture('photos/eileen-collins.jpg'));
-  await photograph.extract({ left: 100, top: 0, width: 131, height: 512 }).png().toFile(strip);
+  const part = { top: 0, width: 131, height: 512 };
+  await sharp(fixture('photos/eileen-collins.jpg'))
+    .extract({ left: 100, ...part })
+    .toFile(strip);
+  await sharp(fixture('photos/eileen-collins.jpg'))
+    .extract({ left: 250, ...part })
+    .toFile(otherStrip);
 });
 afterAll(async () => {
   await context.close();
@@ -48,8 +57,16 @@ async function predict(changes: Partial<typeof request>, surroundings: PredictCo
   return files;
 }
 
-/** What the latents look like after a step, which is as far as it runs. */
-async function glimpse(changes: Partial<typeof request>): Promise<string> {
+const glimpses = new Map<string, Promise<string>>();
+/** What the latents look like after a step, which is as far as it runs: once for the same changes. */
+function glimpse(changes: Partial<typeof request>): Promise<string> {
+  const key = JSON.stringify(changes);
+  const seen = glimpses.get(key) ?? look(changes);
+  glimpses.set(key, seen);
+  return seen;
+}
+
+async function look(changes: Partial<typeof request>): Promise<string> {
   let stop = false;
   let seen = '';
   const signal = {
@@ -76,7 +93,7 @@ async function glimpse(changes: Partial<typeof request>): Promise<string> {
 test('the picture is a PNG of the photograph’s shape', async () => {
   const steps: string[] = [];
   const [file, ...others] = await predict(
-    {},
+    { prompt_strength: 1 },
     { ...context, step: (current, total) => steps.push(`${current}/${total}`) },
   );
   expect(others).toEqual([]);
@@ -105,7 +122,7 @@ describe('changes the picture', () => {
     ['seed', { seed: 8 }],
     ['lora_scale', { lora_scale: 0.5 }],
     ['lora_scale, to none', { lora_scale: 0 }],
-    ['image', { image: fixture('photos/eileen-collins.jpg') }],
+    ['image', { image: otherStrip }],
   ])('%s', async (_, change) => {
     expect(await glimpse(change)).not.toBe(plain);
   });
@@ -126,7 +143,7 @@ test('every style draws a picture of its own, with weights of its own and no oth
     await expect(predict({ style }, { ...context, locate })).rejects.toBeInstanceOf(CanceledError);
     const loras = Object.values(styleLoras).map(({ repository }) => repository);
     expect(asked.filter((name) => loras.includes(name))).toEqual([styleLoras[style].repository]);
-    pictures.add(await glimpse({ style }));
+    pictures.add(await glimpse({ style, prompt_strength: 1 }));
   }
   expect(pictures.size).toBe(6);
 });
@@ -151,7 +168,7 @@ test('seeds of 64 bits are taken to the last digit', async () => {
 
 test('without a seed one is drawn and logged', async () => {
   const before = context.lines.length;
-  await glimpse({ seed: undefined });
+  await look({ seed: undefined, prompt_strength: 1 });
   const [, seed] = /Random seed set to: (\d+)/.exec(context.lines.slice(before).join('\n'))!;
   expect(Number(seed)).toBeLessThan(2 ** 32);
 });
