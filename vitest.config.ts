@@ -1,5 +1,24 @@
+import { relative } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { isPostgresAvailable } from './test/support/postgres.ts';
+
+/**
+ * Where the files lie that take longest, these first. Where vitest has not run before, it goes by their lengths, and one
+ * that takes minutes may begin when all others have ended.
+ */
+const slowest = ['test/crash/', 'test/webgpu/', 'test/e2e/', 'src/models/', 'src/predictions/', 'test/conformance/'];
+
+class SlowestFirst extends BaseSequencer {
+  override async sort(specifications: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const path = relative(import.meta.dirname, moduleId);
+      const found = slowest.findIndex((folder) => path.startsWith(folder));
+      return found < 0 ? slowest.length : found;
+    };
+    return (await super.sort(specifications)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
 
 const shared = { testTimeout: 60_000, hookTimeout: 60_000 };
 const projects = [
@@ -9,8 +28,6 @@ const projects = [
       ...shared,
       name: 'PostgreSQL',
       include: ['test/conformance/*.test.ts'],
-      // But those that start their servers on each database by themselves.
-      exclude: ['test/conformance/streams.test.ts', 'test/conformance/uploads.test.ts'],
       env: { DARKROOM_TEST_DATABASE: 'PostgreSQL' },
     },
   },
@@ -18,9 +35,10 @@ const projects = [
 
 export default defineConfig({
   test: {
-    globalSetup: ['test/support/build.ts'],
+    globalSetup: ['test/support/test-run.ts'],
     // Two cores and a real database or engine in many files: more workers only make each other late.
     maxWorkers: 2,
+    sequence: { sequencer: SlowestFirst },
     // The clients meet the server on both databases.
     projects: isPostgresAvailable() ? projects : projects.slice(0, 1),
   },

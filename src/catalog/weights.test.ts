@@ -1,7 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { sharedHome } from '../../test/support/mini-set.ts';
 import { readSettings } from '../base/settings.ts';
 import { weightFiles } from '../weights/inventory.ts';
 import { locateWeights } from '../weights/locate.ts';
@@ -39,7 +38,7 @@ test('a file that several models name is the same for all of them', () => {
 });
 
 test('the mini set stands in for all of them, with every file', async () => {
-  const home = await mkdtemp(join(tmpdir(), 'weights-'));
+  const home = sharedHome();
   const repositories = models.flatMap(({ weights }) => weights);
   const settings = { ...readSettings({ DARKROOM_HOME: home, HF_HOME: home }), weights: 'mini' } as const;
   const { folders } = await locateWeights(repositories, settings);
@@ -49,5 +48,4 @@ test('the mini set stands in for all of them, with every file', async () => {
       expect(found, `${repository.repository}: ${path}`).toBeDefined();
     }
   }
-  await rm(home, { recursive: true });
 });

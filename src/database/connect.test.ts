@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { databaseKinds, makePlace, type TestPlace } from '../../test/support/databases.ts';
+import { databaseKinds, makeEmptyPlace, type TestPlace } from '../../test/support/databases.ts';
 import { dumpSchema } from '../../test/support/dump-schema.ts';
 import { SettingsError } from '../base/errors.ts';
 import { createLog } from '../base/log.ts';
@@ -15,7 +15,7 @@ const schemaFile = new URL('./schema.sql', import.meta.url);
 describe.each(databaseKinds())('database on %s', (kind) => {
   let place: TestPlace;
   beforeAll(async () => {
-    place = await makePlace(kind);
+    place = await makeEmptyPlace(kind);
   });
   afterAll(async () => {
     await place?.remove();
@@ -72,7 +72,7 @@ describe('openDatabase', () => {
   });
 
   it('starts afresh when a process was killed while it made the database', async () => {
-    const place = await makePlace('PGlite');
+    const place = await makeEmptyPlace('PGlite');
     await mkdir(join(place.home, 'database.new', 'base'), { recursive: true });
     const database = await openDatabase(place, log);
     await database.close();

@@ -1,37 +1,11 @@
-/** Who calls, how often, and from which web page. Numbers are those of docs/api.md. */
+/** Who calls. Numbers are those of docs/api.md. */
 import { createHmac } from 'node:crypto';
-import Replicate, { validateWebhook } from 'replicate';
+import { validateWebhook } from 'replicate';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ask, clientOf } from '../support/ask.ts';
 import { exchange, requestHead } from '../support/http.ts';
 import { startTestServer, type TestServer, testAdministrationKey } from '../support/server.ts';
 import { waitUntil } from '../support/wait-until.ts';
-
-interface Answer {
-  status: number;
-  headers: Headers;
-  // biome-ignore lint/suspicious/noExplicitAny: tests reach into JSON of every shape
-  body: any;
-}
-
-async function ask(
-  server: TestServer,
-  method: string,
-  path: string,
-  { token, body, ...headers }: Record<string, string | undefined> = {},
-): Promise<Answer> {
-  const type = body === undefined ? {} : { 'content-type': 'application/json' };
-  const sent = Object.entries({ ...type, ...headers, ...(token && { authorization: `Bearer ${token}` }) });
-  const response = await fetch(server.origin + path, {
-    method,
-    headers: sent.filter((entry): entry is [string, string] => entry[1] !== undefined),
-    ...(body !== undefined && { body }),
-  });
-  const text = await response.text();
-  return { status: response.status, headers: response.headers, body: text ? JSON.parse(text) : undefined };
-}
-
-const clientOf = (server: TestServer, token: string): Replicate =>
-  new Replicate({ auth: token, baseUrl: `${server.origin}/v1` });
 
 const createBody = JSON.stringify({ version: 'test/echo', input: {} });
 
@@ -219,122 +193,5 @@ describe('a server without tokens', () => {
     expect((await ask(server, 'GET', '/healthz')).status).toBe(200);
     await server.accounts.revokeToken(info.id);
     expect((await ask(server, 'GET', '/v1/predictions')).status).toBe(401);
-  });
-});
-
-describe('limits', () => {
-  let server: TestServer;
-  beforeAll(async () => {
-    // Two creates, and the next one half a minute later.
-    server = await startTestServer({
-      apiTokens: ['r8_one', 'r8_two'],
-      createsPerMinute: 2,
-      requestsPerMinute: undefined,
-    });
-  });
-  afterAll(() => server?.close());
-
-  const create = (token: string) => ask(server, 'POST', '/v1/predictions', { token, body: createBody });
-
-  test('S33 replies count down, each account for itself; refusals take nothing', async () => {
-    const first = await create('r8_one');
-    expect(first.status).toBe(201);
-    expect(first.headers.get('ratelimit-remaining')).toBe('1');
-    expect(first.headers.get('ratelimit-reset')).toBe('30');
-    expect((await create('r8_one')).headers.get('ratelimit-remaining')).toBe('0');
-    for (let attempt = 0; attempt < 20; attempt++) {
-      const { status, headers, body } = await create('r8_one');
-      expect(status).toBe(429);
-      expect(headers.get('content-type')).toMatch('application/problem+json');
-      const seconds = Number(headers.get('retry-after'));
-      expect(seconds).toBeGreaterThan(20);
-      expect(seconds).toBeLessThanOrEqual(30);
-      const detail = `Request was throttled. Your rate limit resets in ~${seconds}s.`;
-      expect(body).toEqual({ detail, status: 429, retry_after: seconds });
-    }
-    expect((await create('r8_two')).status).toBe(201);
-  });
-
-  test('S33 the other limit is 3000, and creates do not count there', async () => {
-    const { headers } = await ask(server, 'GET', '/v1/account', { token: 'r8_two' });
-    expect(headers.get('ratelimit-remaining')).toBe('2999');
-    expect(headers.get('ratelimit-reset')).toBe('1');
-    await create('r8_two');
-    expect((await ask(server, 'GET', '/v1/models', { token: 'r8_two' })).headers.get('ratelimit-remaining')).toMatch(
-      /^299[89]$/,
-    );
-  });
-
-  test('S33 D24 the client, which repeats at once, shows the detail and costs nothing', async () => {
-    const before = (await clientOf(server, 'r8_one').predictions.list()).results.length;
-    const create = clientOf(server, 'r8_one').predictions.create({ model: 'test/echo', input: {} });
-    await expect(create).rejects.toThrow(/429 .*Request was throttled\. Your rate limit resets in ~\d+s\./);
-    expect((await clientOf(server, 'r8_one').predictions.list()).results).toHaveLength(before);
-  });
-});
-
-describe('web pages', () => {
-  let server: TestServer;
-  const page = 'https://app.example';
-  beforeAll(async () => {
-    server = await startTestServer({ apiTokens: ['r8_one'], corsOrigins: [page] });
-  });
-  afterAll(() => server?.close());
-
-  const preflight = (path: string, origin: string) =>
-    ask(server, 'OPTIONS', path, {
-      origin,
-      'access-control-request-method': 'POST',
-      'access-control-request-headers': 'authorization, content-type, prefer',
-    });
-
-  test('D26 a named origin may ask, read and see the headers', async () => {
-    const { status, headers } = await preflight('/v1/predictions', page);
-    expect(status).toBe(204);
-    expect(headers.get('access-control-allow-origin')).toBe(page);
-    expect(headers.get('access-control-allow-methods')).toContain('POST');
-    expect(headers.get('access-control-allow-headers')).toBe('authorization, content-type, prefer');
-    expect(headers.get('access-control-allow-credentials')).toBeNull();
-    expect(headers.get('vary')).toBe('Origin');
-    for (const token of ['r8_one', undefined]) {
-      const answer = await ask(server, 'GET', '/v1/predictions', { origin: page, token });
-      expect(answer.status).toBe(token ? 200 : 401);
-      expect(answer.headers.get('access-control-allow-origin')).toBe(page);
-      expect(answer.headers.get('access-control-expose-headers')).toContain('retry-after');
-    }
-  });
-
-  test('D26 no other origin may', async () => {
-    for (const origin of [
-      'https://evil.example',
-      'null',
-      `${page}.evil.example`,
-      'http://app.example',
-      `${page}:8443`,
-    ]) {
-      const { status, headers } = await preflight('/v1/predictions', origin);
-      expect(status).toBe(405);
-      expect(headers.get('access-control-allow-origin')).toBeNull();
-      const read = await ask(server, 'GET', '/v1/predictions', { origin, token: 'r8_one' });
-      expect(read.headers.get('access-control-allow-origin')).toBeNull();
-    }
-  });
-
-  test('D26 S25 delivered files may be read from everywhere, in parts too', async () => {
-    const { body } = await ask(server, 'POST', '/v1/predictions', {
-      token: 'r8_one',
-      body: createBody,
-      prefer: 'wait',
-    });
-    const path = new URL(body.output[0]).pathname;
-    const asked = await preflight(path, 'https://other.example');
-    expect(asked.status).toBe(204);
-    expect(asked.headers.get('access-control-allow-origin')).toBe('*');
-    const part = await fetch(server.origin + path, {
-      headers: { origin: 'https://other.example', range: 'bytes=0-1' },
-    });
-    expect(part.status).toBe(206);
-    expect(part.headers.get('access-control-allow-origin')).toBe('*');
-    expect(part.headers.get('access-control-expose-headers')).toContain('content-range');
   });
 });

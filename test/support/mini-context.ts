@@ -1,9 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { PredictContext } from '../../src/catalog/model.ts';
 import { createResidency } from '../../src/runtime/residency.ts';
 import { locateWeights } from '../../src/weights/locate.ts';
+import { sharedHome } from './mini-set.ts';
 
 /** What surrounds a prediction that runs in the test's own process, on the mini set. */
 export interface MiniContext extends PredictContext {
@@ -13,7 +11,7 @@ export interface MiniContext extends PredictContext {
 }
 
 export function miniContext(changes: Partial<PredictContext> = {}): MiniContext {
-  const home = mkdtempSync(join(tmpdir(), 'darkroom-mini-'));
+  const home = sharedHome();
   const residency = createResidency({ device: 'cpu' });
   const lines: string[] = [];
   const settings = { weights: 'mini', weightLicences: 'all', weightsPath: undefined, hfHome: home, home } as const;
@@ -27,9 +25,6 @@ export function miniContext(changes: Partial<PredictContext> = {}): MiniContext 
     locate: (repositories) => locateWeights(repositories, settings),
     ...changes,
     lines,
-    async close() {
-      await residency.close();
-      rmSync(home, { recursive: true });
-    },
+    close: () => residency.close(),
   };
 }

@@ -1,19 +1,27 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
+import { once } from './once.ts';
 import { waitUntil } from './wait-until.ts';
 
-/** A PostgreSQL for tests: the one of `DARKROOM_TEST_DATABASE_URL`, or a throw-away one from Debian's binaries. */
-export interface TestPostgres {
-  /** Makes an empty database and returns its URL. */
-  createDatabase(): Promise<string>;
-  stop(): Promise<void>;
+/** A database of its own on the PostgreSQL of `DARKROOM_TEST_DATABASE_URL`, or on the one of this test run. */
+export interface TestDatabase {
+  url: string;
+  remove(): Promise<void>;
+}
+
+/** The PostgreSQL of a test run: started from Debian's binaries when the first test asks, ended with the run. */
+interface RunningPostgres {
+  url: string;
+  pid: number;
+  folder: string;
 }
 
 const debian = '/usr/lib/postgresql';
+const record = 'postgres.json';
 
 /**
  * Whether tests can run on PostgreSQL here. Where they cannot, they are skipped with a notice; a CI run fails instead,
@@ -27,10 +35,33 @@ export function isPostgresAvailable(): boolean {
   return false;
 }
 
-export async function startPostgres(): Promise<TestPostgres> {
-  const given = process.env.DARKROOM_TEST_DATABASE_URL;
-  if (given) return databasesIn(given, async () => {});
+let made = 0;
 
+/** Makes an empty database. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const server = process.env.DARKROOM_TEST_DATABASE_URL ?? (await runningPostgres()).url;
+  const name = `darkroom_test_${process.pid}_${Date.now()}_${made++}`;
+  await run(server, `create database ${name}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return { url: url.href, remove: () => run(server, `drop database if exists ${name} with (force)`) };
+}
+
+/** Ends the PostgreSQL that tests of this run started, if any did. At once: nobody needs its data any more. */
+export function endPostgres(shared: string): void {
+  const path = join(shared, record);
+  if (!existsSync(path)) return;
+  const { pid, folder } = JSON.parse(readFileSync(path, 'utf8')) as RunningPostgres;
+  process.kill(pid, 'SIGQUIT');
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function runningPostgres(): Promise<RunningPostgres> {
+  const path = await once(record, async (aside) => writeFile(aside, JSON.stringify(await startPostgres())));
+  return JSON.parse(await readFile(path, 'utf8'));
+}
+
+async function startPostgres(): Promise<RunningPostgres> {
   const bin = binaries()!;
   const folder = mkdtempSync(join(tmpdir(), 'darkroom-postgres-'));
   // PostgreSQL refuses to run as root.
@@ -39,49 +70,28 @@ export async function startPostgres(): Promise<TestPostgres> {
   const data = join(folder, 'data');
   const initdb = ['-D', data, '-U', 'darkroom', '-A', 'trust', '-E', 'UTF8', '--no-sync'];
   execFileSync(join(bin, 'initdb'), initdb, { ...user, cwd: folder, stdio: 'pipe' });
-  const options = ['listen_addresses=', `unix_socket_directories=${folder}`, 'fsync=off', 'max_connections=100'];
+  const options = ['listen_addresses=', `unix_socket_directories=${folder}`, 'fsync=off', 'max_connections=200'];
+  // It serves all workers, and so outlives the one that starts it.
   const server = spawn(join(bin, 'postgres'), ['-D', data, ...options.flatMap((option) => ['-c', option])], {
     ...user,
     cwd: folder,
     stdio: 'ignore',
+    detached: true,
   });
-  const killServer = (): void => void server.kill('SIGQUIT');
-  process.on('exit', killServer);
+  server.unref();
   const url = `postgresql://darkroom@localhost/postgres?host=${encodeURIComponent(folder)}`;
   await waitUntil('PostgreSQL answers', () => canConnect(url));
-  return databasesIn(url, async () => {
-    process.off('exit', killServer);
-    server.kill('SIGINT');
-    await once(server, 'exit');
-    rmSync(folder, { recursive: true, force: true });
-  });
+  return { url, pid: server.pid!, folder };
 }
 
-function databasesIn(url: string, stop: () => Promise<void>): TestPostgres {
-  const made: string[] = [];
-  const run = async (statements: string[]): Promise<void> => {
-    const client = new Client({ connectionString: url });
-    await client.connect();
-    try {
-      for (const statement of statements) await client.query(statement);
-    } finally {
-      await client.end();
-    }
-  };
-  return {
-    async createDatabase() {
-      const name = `darkroom_test_${process.pid}_${Date.now()}_${made.length}`;
-      await run([`create database ${name}`]);
-      made.push(name);
-      const address = new URL(url);
-      address.pathname = `/${name}`;
-      return address.href;
-    },
-    async stop() {
-      await run(made.map((name) => `drop database if exists ${name} with (force)`));
-      await stop();
-    },
-  };
+async function run(url: string, statement: string): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
 }
 
 function binaries(): string | undefined {

@@ -1,6 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -50,13 +48,13 @@ export interface TestServer {
  * `vitest.config.ts` names, unless the test chooses.
  */
 export async function startTestServer(overrides: Partial<Settings> = {}): Promise<TestServer> {
-  const home = mkdtempSync(join(tmpdir(), 'darkroom-server-'));
   // Without limits, unless a test is about them: tests ask faster than people.
   const limits = { DARKROOM_RATE_CREATES: '0', DARKROOM_RATE_REQUESTS: '0' };
+  const onPostgres = process.env.DARKROOM_TEST_DATABASE === 'PostgreSQL' && !overrides.databaseUrl;
+  const place = await makePlace(onPostgres ? 'PostgreSQL' : 'PGlite');
+  const { home } = place;
   const environment = { DARKROOM_HOME: home, DARKROOM_MODELS: testModels, ...limits };
-  const onPostgres = process.env.DARKROOM_TEST_DATABASE === 'PostgreSQL' && !('databaseUrl' in overrides);
-  const place = onPostgres ? await makePlace('PostgreSQL') : undefined;
-  const settings = { ...readSettings(environment), databaseUrl: place?.databaseUrl, ...overrides };
+  const settings = { ...readSettings(environment), databaseUrl: place.databaseUrl, ...overrides };
   let logged = '';
   const sink = new Writable({
     write(chunk, _encoding, done) {
@@ -103,8 +101,7 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
     await predictions.close();
     accounts.close();
     await database.close();
-    await place?.remove();
-    rmSync(home, { recursive: true, force: true });
+    await place.remove();
   };
   return {
     origin: `http://127.0.0.1:${port}`,
