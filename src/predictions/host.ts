@@ -8,6 +8,7 @@ import { slug } from '../catalog/list.ts';
 import type { ModelDefinition } from '../catalog/model.ts';
 import type { Database } from '../database/database.ts';
 import type { FileStore, StoredFile } from '../storage/files.ts';
+import { createLoraShelf } from '../storage/lora-shelf.ts';
 import type { Interim } from '../webhooks/interim.ts';
 import { type AttemptStores, addOutput, appendLog, claim, endAttempt, outputOf } from './attempt.ts';
 import { createBell } from './bell.ts';
@@ -60,6 +61,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const stores: AttemptStores = { database, files, tickets: predictions.tickets };
   const id = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   const scratch = scratchOf(settings.home, id);
+  const loras = createLoraShelf(scratch);
   const runs = new Map<string, Run>();
   const bell = createBell();
   let closing = false;
@@ -124,7 +126,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       },
       preview: (picture: string) => showPreview(database, prediction.id, picture),
     };
-    const run = startRun({ prediction, model, engine, files, record, settings, scratch, log });
+    const run = startRun({ prediction, model, engine, files, loras, record, settings, scratch, log });
     runs.set(prediction.id, run);
     log.info({ prediction: prediction.id, model: prediction.model, attempt }, 'prediction started');
     const { outcome, lastLogs } = await run.ended;

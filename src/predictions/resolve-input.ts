@@ -9,9 +9,12 @@ import { parseFileRef } from '../storage/file-ref.ts';
 import type { FileStore } from '../storage/files.ts';
 import { takeLora } from '../storage/lora-archive.ts';
 import { type LoraOptions, loraFile } from '../storage/lora-file.ts';
+import type { LoraShelf } from '../storage/lora-shelf.ts';
 
 export interface ResolveOptions {
   files: FileStore;
+  /** `folder` is the holder of what it places. Where a process runs one prediction alone there is none. */
+  loras?: LoraShelf;
   settings: Pick<Settings, 'fetchMaxBytes' | 'fetchTimeoutMs'> & LoraOptions['settings'];
   /** Where fetched files go; it belongs to this attempt alone. */
   folder: string;
@@ -48,7 +51,8 @@ function defaultOf(field: Field): unknown {
 async function loraPath(name: string, value: string, options: ResolveOptions): Promise<string> {
   if (!parseFileRef(value) && !isDataUrl(value)) return loraFile(value, { ...options, field: name });
   const path = await localPath(name, value, options);
-  return takeLora(path, join(options.folder, `${name}.safetensors`), name);
+  const lora = await takeLora(path, join(options.folder, `${name}.safetensors`), name);
+  return options.loras?.place(lora, options.folder) ?? lora;
 }
 
 async function localPath(name: string, value: string, options: ResolveOptions): Promise<string> {

@@ -5,6 +5,7 @@ import type { Logger } from '../base/log.ts';
 import type { Settings } from '../base/settings.ts';
 import type { ModelDefinition } from '../catalog/model.ts';
 import type { FileStore, StoredFile } from '../storage/files.ts';
+import type { LoraShelf } from '../storage/lora-shelf.ts';
 import type { EngineMessage } from '../worker/protocol.ts';
 import type { EngineProcess } from './engine-process.ts';
 import { createLogWriter } from './log-writer.ts';
@@ -26,6 +27,7 @@ export interface RunOptions {
   model: ModelDefinition;
   engine: EngineProcess;
   files: FileStore;
+  loras: LoraShelf;
   record: RunRecord;
   settings: Settings;
   /** Folder for files of running predictions; each attempt makes its own in it. */
@@ -93,7 +95,7 @@ export function startRun(options: RunOptions): Run {
 }
 
 async function carryOut(options: RunOptions, signal: AbortSignal, lost: () => void): Promise<RunEnd> {
-  const { prediction, model, engine, files, record, scratch, log } = options;
+  const { prediction, model, engine, files, loras, record, scratch, log } = options;
   const folder = join(scratch, `${prediction.id}-${prediction.attempt}`);
   const logs = createLogWriter(async (text) => {
     if (!(await record.log(text))) lost();
@@ -135,6 +137,7 @@ async function carryOut(options: RunOptions, signal: AbortSignal, lost: () => vo
     // A full disk, a database that stays away: not the prediction's fault, and worth another attempt.
     return { outcome: { type: 'interrupted', what: 'worker could not carry it out' }, lastLogs };
   } finally {
+    await loras.release(folder).catch(() => {});
     await rm(folder, { recursive: true, force: true }).catch(() => {});
   }
 }

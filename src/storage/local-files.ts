@@ -100,7 +100,7 @@ function orNotFound<Result>(found: Promise<Result>): Promise<Result> {
   });
 }
 
-async function linkOrCopy(source: string, target: string): Promise<void> {
+export async function linkOrCopy(source: string, target: string): Promise<void> {
   try {
     await link(source, target);
   } catch (error) {

@@ -1,5 +1,6 @@
 /** LoRAs of callers, from create to `predict`. Numbers are those of docs/api.md. */
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,6 +12,7 @@ import { pack } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { UploadJson } from '../../src/server/wire-upload.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 /** Logs what it got. */
 const model = `
@@ -21,7 +23,7 @@ export default {
   inputs: { custom_lora_url: { kind: 'lora', description: 'A style.', optional: true } },
   output: 'file-list', weights: [],
   async *predict({ custom_lora_url: path }, context) {
-    context.log(path === undefined ? 'no lora' : 'lora of ' + (await readFile(path)).length + ' bytes');
+    context.log(path === undefined ? 'no lora' : 'lora of ' + (await readFile(path)).length + ' bytes at ' + path);
     yield { name: 'out.txt', contentType: 'text/plain', bytes: Buffer.from('done') };
   },
 };
@@ -102,6 +104,7 @@ describe('a LoRA', () => {
   });
 
   test('D95 as an uploaded file is read as it is or out of its archive, of its own account alone', async () => {
+    const places = new Set<string>();
     for (const content of [weights, archive]) {
       const { urls } = (await replicate.files.create(content)) as UploadJson;
       const made = await run(urls.get);
@@ -114,7 +117,13 @@ describe('a LoRA', () => {
       // Whoever knows the address of the input may use it again.
       const again = await run((made.input as { custom_lora_url: string }).custom_lora_url);
       expect(again.status).toBe('succeeded');
+      for (const { logs } of [made, again]) places.add(/ at (.+)/.exec(logs!)![1]!);
     }
+    const embedded = await run(`data:;base64,${weights.toString('base64')}`);
+    places.add(/ at (.+)/.exec(embedded.logs!)![1]!);
+    // Engines know networks by the paths of their weights: the same bytes, however they came, find them loaded.
+    expect(places.size).toBe(1);
+    await waitUntil('nothing is left of it', () => ![...places].some(existsSync));
   });
 
   test('D95 a file is not named as the database names files', async () => {
