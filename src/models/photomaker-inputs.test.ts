@@ -71,13 +71,6 @@ describe('photographs', () => {
     expect(await only({ input_image4: other })).toBe(two);
   });
 
-  test('they are turned upright', async () => {
-    const [upright, turned] = [join(folder, 'upright.png'), join(folder, 'turned.png')];
-    await sharp(portrait).resize(100, 140, { fit: 'fill' }).toFile(upright);
-    await sharp(upright).rotate(-90).withMetadata({ orientation: 6 }).toFile(turned);
-    expect(await only({ input_image: turned })).toBe(await only({ input_image: upright }));
-  });
-
   test.each([
     ['input_image', /^input_image is not a picture that can be read; send JPEG/],
     ['input_image3', /^input_image3 is not a picture/],

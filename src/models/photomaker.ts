@@ -14,6 +14,7 @@ import { float32, scalar, type Tensor } from '../math/tensor.ts';
 import { unetNetwork } from '../networks/unet.ts';
 import { decodePictures } from '../pipeline/decode.ts';
 import { classifierFreeGuidance } from '../pipeline/guidance.ts';
+import { locateEach } from '../pipeline/locate-each.ts';
 import { mixIdentity, photographSide, readPhotograph } from '../pipeline/photomaker-identity.ts';
 import { predictRows } from '../pipeline/predict-rows.ts';
 import { stableDiffusionXlColours, stepWithPreview } from '../pipeline/preview.ts';
@@ -105,16 +106,17 @@ export default defineModel({
   weights: [realVisXl3, photoMaker, safetyChecker],
 
   async *predict(input, context) {
-    const { log, signal, residency, locate } = context;
+    const { log, signal, residency } = context;
     const seed = input.seed ?? randomInt(largestSeed + 1);
     log(`Using seed ${seed}...`);
     checkTriggers(input.prompt, input.negative_prompt);
     const { prompt, negativePrompt } = applyStyle(input.style_name, input.prompt, input.negative_prompt);
 
-    const checker = input.disable_safety_checker ? [] : [safetyChecker];
-    const { folders } = await locate([realVisXl3, photoMaker, ...checker]);
-    const [base, adapterFolder, safetyFolder] = folders as [string, string, string?];
-    const adapter = join(adapterFolder, adapterFile);
+    const isChecked = !input.disable_safety_checker;
+    const needed = [realVisXl3, photoMaker, ...(isChecked ? [safetyChecker] : [])];
+    const { folderOf } = await locateEach(context.locate, needed);
+    const base = folderOf(realVisXl3);
+    const adapter = join(folderOf(photoMaker), adapterFile);
     const seenSide = await photographSide(adapter);
     const photographs: Tensor<'float32'>[] = [];
     for (const field of photographInputs) {
@@ -175,14 +177,14 @@ export default defineModel({
     );
 
     const finished = float32([pictures, 4, latentSize.height, latentSize.width], latents);
-    if (safetyFolder) log('Running safety checker...');
+    if (isChecked) log('Running safety checker...');
     log('Saving images to file...');
     let index = 0;
     for await (const picture of decodePictures(residency, base, finished, vaeScalingFactor)) {
       signal.throwIfAborted();
       // The names of the others stay as they would be.
       const name = `image_${index}.png`;
-      if (safetyFolder && (await isUnsafe(residency, safetyFolder, picture))) {
+      if (isChecked && (await isUnsafe(residency, folderOf(safetyChecker), picture))) {
         log(`NSFW content detected in image ${index}`);
       } else {
         yield { name, contentType: 'image/png', bytes: await encodePng(picture) };

@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import sharp, { type Sharp } from 'sharp';
 import { afterAll, expect, test } from 'vitest';
 import { readPhotograph } from './photomaker-identity.ts';
@@ -49,6 +50,14 @@ test.each([
 
 test('transparent places are white, whatever lies under them', async () => {
   expect(colourOf(await read(plane(30, 20, { ...orange, alpha: 0 }), 'clear.png'))).toEqual([255, 255, 255]);
+});
+
+test('one that EXIF turns is upright', async () => {
+  const photo = fileURLToPath(new URL('../../test/fixtures/photos/eileen-collins.jpg', import.meta.url));
+  const small = sharp(await sharp(photo).resize(60, 90, { fit: 'fill' }).png().toBuffer());
+  const upright = await read(small.clone(), 'upright.png');
+  const turned = await read(small.rotate(-90).withMetadata({ orientation: 6 }), 'turned.png');
+  expect(turned).toEqual(upright);
 });
 
 test.each([
