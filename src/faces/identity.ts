@@ -1,8 +1,7 @@
-import { InputError } from '../base/errors.ts';
 import type { RgbImage } from '../base/image.ts';
 import type { PredictContext } from '../catalog/model.ts';
 import { logFaceLicence } from './antelopev2.ts';
-import { centreFace } from './centre-face.ts';
+import { standInFace } from './centre-face.ts';
 import { embedFace } from './embed.ts';
 import { detectorSizes, findFace } from './find-face.ts';
 import { drawKeyPoints } from './key-points.ts';
@@ -12,6 +11,11 @@ export interface Identity {
   /** What IdentityNet follows, as large as the photograph. */
   keyPoints: RgbImage;
 }
+
+const nobody = {
+  field: 'image',
+  message: 'No face was found in image. Send a photograph that shows one from the front, with some space around it.',
+};
 
 /**
  * Who a photograph shows, as ComfyUI's node for InstantID sees it (`findFace`).
@@ -26,22 +30,14 @@ export async function identityOf(
 ): Promise<Identity> {
   if (set === 'full') logFaceLicence(log);
   const found = await findFace(photograph, folder, residency);
-  if (!found && set === 'full') {
-    throw new InputError(
-      'No face was found in image. Send a photograph that shows one from the front, with some space around it.',
-      'image',
-    );
-  }
-  const { width, height } = photograph;
-  if (!found) log('Faces: the mini set finds nobody; a face in the middle of the picture is taken.');
-  else if (found.size < detectorSizes[0]!) {
+  if (found && found.size < detectorSizes[0]!) {
     // The original looks twice: for the embedding and for the key points.
     const notice = `INFO: InsightFace detection resolution lowered to (${found.size}, ${found.size}).`;
     for (let time = 0; time < 2; time++) log(notice);
   }
-  const { points } = found?.face ?? centreFace(width, height);
+  const { points } = found?.face ?? standInFace(photograph, set, nobody, log);
   return {
     embedding: await embedFace(photograph, { points }, folder, residency),
-    keyPoints: await drawKeyPoints(points, width, height),
+    keyPoints: await drawKeyPoints(points, photograph.width, photograph.height),
   };
 }

@@ -13,7 +13,7 @@ import { type RgbImage, readImage } from '../base/image.ts';
 import { bicubic, resize } from '../base/resize.ts';
 import { defineModel, type LocatedWeights, type OutputFile, type PredictContext } from '../catalog/model.ts';
 import { antelopev2, logFaceLicence } from '../faces/antelopev2.ts';
-import { centreFace } from '../faces/centre-face.ts';
+import { standInFace } from '../faces/centre-face.ts';
 import { widestLowestFace } from '../faces/choose.ts';
 import { detectFaces } from '../faces/detect.ts';
 import { embedFace } from '../faces/embed.ts';
@@ -220,9 +220,7 @@ function chooseSampler(name: string, schedule: SchedulerConfig, steps: number): 
   );
 }
 
-/**
- * The surest first. @throws InputError when there are none, except with the mini set, whose detector has learned nothing
- */
+/** The surest first. @throws InputError in the original's words when there are none */
 async function findFaces(
   picture: RgbImage,
   field: 'image' | 'pose_image',
@@ -232,13 +230,9 @@ async function findFaces(
 ): Promise<Face[]> {
   const faces = await detectFaces(picture, detectorSide, folder, residency);
   if (faces.length > 0) return faces;
-  if (set === 'full') {
-    const use = `Please use a different \`${field}\` as input.`;
-    throw new InputError(`Face detector could not find a face in the \`${field}\`. ${use}`, field);
-  }
-  const nobody = 'Face detector: that of the mini set is untrained and finds nobody';
-  log(`${nobody}; a face in the middle of ${field} is taken for granted.`);
-  return [centreFace(picture.width, picture.height)];
+  const message =
+    `Face detector could not find a face in the \`${field}\`. ` + `Please use a different \`${field}\` as input.`;
+  return [standInFace(picture, set, { field, message }, log)];
 }
 
 /** Inputs of the graph that there are several of: `name.0`, `name.1`, … */
