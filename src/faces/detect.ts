@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { RgbImage } from '../base/image.ts';
 import type { Tensor } from '../math/tensor.ts';
 import { onnxFileNetwork } from '../networks/onnx-file-network.ts';
+import { anySize } from '../onnx/model.ts';
 import type { Residency } from '../runtime/residency.ts';
 import { detectorFile } from './antelopev2.ts';
 import { detectorInput } from './detector-input.ts';
@@ -27,9 +28,10 @@ export async function detectFaces(
   if (!(size > 0 && size % sizeStep === 0)) throw new RangeError(`The size ${size} is no multiple of ${sizeStep}.`);
   const input = await detectorInput(picture, size);
   if (!input) return [];
+  // Loaded once for squares of all sizes, as the reference does.
   const detector = onnxFileNetwork(join(folder, detectorFile), {
-    inputs: [input.pixels.dims],
-    outputs: detectorOutputs(size),
+    inputs: [[1, 3, anySize, anySize]],
+    outputs: detectorOutputs(anySize),
   });
   const outputs = await residency.use(detector, async ({ inputs: [first], outputs, run }) => {
     const values = await run({ [first!.name]: input.pixels });

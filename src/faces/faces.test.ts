@@ -5,6 +5,7 @@ import { faceCases, facePath, makePicture, type Recipe } from '../../test/suppor
 import { createResidency, type Residency } from '../runtime/residency.ts';
 import { readTensor } from '../weights/read-tensor.ts';
 import { readSafetensors } from '../weights/safetensors.ts';
+import { detectorFile, embedderFile } from './antelopev2.ts';
 import { detectFaces } from './detect.ts';
 import { embedFace } from './embed.ts';
 import type { Face } from './face.ts';
@@ -25,9 +26,13 @@ const tolerance = { pixels: 1.5e-3, score: 1e-5, oneMinusCosine: 3e-5, relL2: 0.
 
 let embeddings: Float32Array;
 let residency: Residency;
+const loaded: string[] = [];
 
 beforeAll(async () => {
-  residency = createResidency({ device: 'cpu' });
+  residency = createResidency({
+    device: 'cpu',
+    onEvent: ({ type, key }) => void (type === 'loaded' && loaded.push(key)),
+  });
   const { tensors } = await readSafetensors(facePath('embeddings.safetensors'));
   embeddings = (await readTensor(tensors.get('embeddings')!)).data as Float32Array;
 });
@@ -54,4 +59,9 @@ test.each(cases)('$name', async ({ size, faces, embeddings: [first, end], ...rec
     expect(1 - cosine, `embedding ${row - first}`).toBeLessThan(tolerance.oneMinusCosine);
     expect(relL2, `size of embedding ${row - first}`).toBeLessThan(tolerance.relL2);
   }
+});
+
+test('each network is loaded once, whatever the size of the detector', () => {
+  expect(new Set(cases.map(({ size }) => size)).size).toBe(3);
+  expect(loaded.map((key) => key.split(',', 1)[0]).sort()).toEqual([embedderFile, detectorFile]);
 });

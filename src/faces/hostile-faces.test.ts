@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { faceCases, facePath, makePicture } from '../../test/support/face-fixtures.ts';
 import { RuntimeFailure, WeightError } from '../base/errors.ts';
 import { largestPixelCount, type RgbImage } from '../base/image.ts';
+import type { Graph } from '../onnx/graph.ts';
 import { createResidency, type Residency } from '../runtime/residency.ts';
 import { inventWeights, type Spread } from '../weights/random-weights.ts';
 import type { Weights } from '../weights/scope.ts';
@@ -15,7 +16,7 @@ import { arcfaceGraph } from './arcface-network.ts';
 import { centreFace } from './centre-face.ts';
 import { detectFaces } from './detect.ts';
 import { embedFace } from './embed.ts';
-import { scrfdGraph } from './scrfd-network.ts';
+import { scrfdGraph, scrfdOpenAxes } from './scrfd-network.ts';
 
 const own = facePath('antelopev2');
 let residency: Residency;
@@ -98,13 +99,13 @@ type Special = (name: string) => Spread | undefined;
 async function writeDetector(special: Special): Promise<void> {
   const stages = [4, 4, 4, 4].map((channels) => ({ channels, blocks: 1 }));
   const config = { stem: 4, stages, neck: 4, head: { channels: 4, layers: 1 } };
-  await write(detectorFile, special, (weights) => scrfdGraph(config, weights, 320));
+  await write(detectorFile, special, (weights) => scrfdGraph(config, weights, 320), scrfdOpenAxes);
 }
 
-async function write(file: string, special: Special, build: (weights: Weights) => ReturnType<typeof scrfdGraph>) {
+async function write(file: string, special: Special, build: (weights: Weights) => Graph, openAxes = {}) {
   const { weights, tensors } = inventWeights(special);
   const graph = build(weights);
-  await writeFile(join(folder, file), wholeModel(graph, tensors('')));
+  await writeFile(join(folder, file), wholeModel(graph, tensors(''), openAxes));
 }
 
 test.each<[string, Special]>([

@@ -51,6 +51,10 @@ describe('values of a damaged network are refused:', () => {
   });
 });
 
+test('values for a square of another size are those of another network', () => {
+  expect(() => readFaces(outputsOf(64, []), 96, 1)).toThrow(/no places in a picture/);
+});
+
 test('a network that sees a face everywhere is read within seconds', () => {
   const outputs = detectorOutputs(640).map(([count, values], index) =>
     new Float32Array(count * values).map((_, at) => (index < 3 ? 0.5 + (at % 1009) / 3000 : 0.1)),

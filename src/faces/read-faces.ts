@@ -4,6 +4,7 @@
  * In float32, as there.
  */
 import { RuntimeFailure } from '../base/errors.ts';
+import { anySize } from '../onnx/model.ts';
 import type { Face } from './face.ts';
 
 /** Pixels of the detector's square between two places of each grid. */
@@ -15,11 +16,10 @@ const mostOverlap = Math.fround(0.4);
 /** No picture has such a pixel: the network is damaged. */
 const farthest = 1e7;
 
-/** Of the scores of each grid, then of the boxes, then of the points. */
+/** Of the scores of each grid, then of the boxes, then of the points. @param side of the square, or `anySize` */
 export function detectorOutputs(side: number): (readonly [count: number, values: number])[] {
-  return [1, 4, 10].flatMap((values) =>
-    strides.map((stride) => [facesPerPlace * (side / stride) ** 2, values] as const),
-  );
+  const places = (stride: number): number => (side === anySize ? anySize : facesPerPlace * (side / stride) ** 2);
+  return [1, 4, 10].flatMap((values) => strides.map((stride) => [places(stride), values] as const));
 }
 
 /**
@@ -30,6 +30,8 @@ export function detectorOutputs(side: number): (readonly [count: number, values:
  * @param side of its square, and the scale of the picture in it
  */
 export function readFaces(outputs: readonly Float32Array[], side: number, scale: number): Face[] {
+  const counts = detectorOutputs(side).map(([count, values]) => count * values);
+  if (outputs.some(({ length }, index) => length !== counts[index])) throw damaged();
   const found = strides.flatMap((stride, grid) => {
     const [scores, boxes, points] = [outputs[grid]!, outputs[grid + 3]!, outputs[grid + 6]!];
     const columns = side / stride;

@@ -39,6 +39,8 @@ const facesPerPlace = 2;
 /** Of the published file: the input, and the outputs in its order. */
 export const scrfdInput = 'input.1';
 export const scrfdOutputs = ['448', '471', '494', '451', '474', '497', '454', '477', '500'];
+/** Of both, the axes whose lengths it leaves open. */
+export const scrfdOpenAxes = { [scrfdInput]: [2, 3], ...Object.fromEntries(scrfdOutputs.map((name) => [name, [0]])) };
 
 /**
  * `input.1` (float32 [1, 3, side, side], red first, from -1 to 1) → for each grid scores [N, 1], then boxes [N, 4], then

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { WeightError } from '../base/errors.ts';
 import { float32 } from '../math/tensor.ts';
+import { anySize } from '../onnx/model.ts';
 import {
   attributeFields,
   bytes,
@@ -141,6 +142,24 @@ async function refused(content: Uint8Array, reason: RegExp): Promise<void> {
 describe('a published file', () => {
   test('runs with the shapes that are asked for', async () => {
     expect(await run(await write(sum()))).toEqual(result);
+  });
+
+  test('is loaded once for all sizes of what it leaves open, and of nothing else', async () => {
+    const path = await write(sum());
+    const open = { inputs: { x: [anySize, width] }, outputs: { y: [anySize, width] } };
+    const session = await openSession(await onnxFileNetwork(path, open).build(), 'cpu');
+    onTestFinished(() => session.close());
+    for (const batch of [2, 3]) {
+      const { y } = await session.run({ x: float32([batch, width]) });
+      expect(y!.dims).toEqual([batch, width]);
+    }
+    await expect(session.run({ x: float32([2, 7]) })).rejects.toThrow(
+      /x is float32 \[\?, 300\], given float32 \[2, 7\]/,
+    );
+    const wider = { inputs: { x: [2, anySize] }, outputs: { y: [2, anySize] } };
+    await expect(onnxFileNetwork(path, wider).build()).rejects.toThrow(
+      /x float32 \[\?, 300\]\. Needed: x float32 \[2, \?\]/,
+    );
   });
 
   test('is loaded without its weights, wherever they lie in it', async () => {

@@ -4,10 +4,10 @@
  */
 import { basename } from 'node:path';
 import { WeightError } from '../base/errors.ts';
-import type { Network, ValueInfo } from '../onnx/model.ts';
+import { anySize, type Network, type ValueInfo } from '../onnx/model.ts';
 import { type OnnxFile, type OpenValue, readOnnxFile } from '../weights/onnx-file.ts';
 
-/** All of float32. */
+/** All of float32. Where a dimension is `anySize`, one loaded network takes all sizes; the file has to leave it open. */
 export interface OnnxFileShapes {
   inputs: Shapes;
   outputs: Shapes;
@@ -24,7 +24,7 @@ type Named = readonly (readonly [name: string, dims: readonly number[]])[];
  * @throws WeightError when it is loaded, and the file is damaged or has other inputs or outputs
  */
 export function onnxFileNetwork(path: string, shapes: OnnxFileShapes): Network {
-  const sizes = Object.values(shapes.inputs).map((dims) => dims.join('×'));
+  const sizes = Object.values(shapes.inputs).map((dims) => dims.map(sizeText).join('×'));
   return {
     key: `${basename(path)}, ${sizes.join(', ')}, of ${path}`,
     build: async () => {
@@ -65,11 +65,15 @@ function namedIn(values: readonly OpenValue[], wanted: Shapes): Named {
 }
 
 function unfit(path: string, what: 'inputs' | 'outputs', found: readonly OpenValue[], wanted: Named): WeightError {
-  const shape = (dims: readonly (number | undefined)[]): string => `[${dims.map((dim) => dim ?? '?').join(', ')}]`;
+  const shape = (dims: readonly (number | undefined)[]): string => `[${dims.map(sizeText).join(', ')}]`;
   const has = found.map(({ name, type, dims }) => `${name} ${type} ${dims ? shape(dims) : 'of any shape'}`);
   const needs = wanted.map(([name, dims]) => `${name} float32 ${shape(dims)}`);
   return new WeightError(
     `The weight file ${path} holds another network. Its ${what}: ${has.join(', ') || 'none'}. ` +
       `Needed: ${needs.join(', ')}. Check that it is the file that the model names.`,
   );
+}
+
+function sizeText(size: number | undefined): string {
+  return size === undefined || size === anySize ? '?' : String(size);
 }

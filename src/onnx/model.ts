@@ -1,11 +1,19 @@
 import type { TensorType } from '../math/tensor.ts';
 import type { MemoryNeed } from './memory.ts';
 
-/** An input or output of a model. Dimensions are numbers: a graph is built anew for every shape. */
+/** An input or output of a model. A graph is built anew for every shape; of a published file a run may decide it. */
 export interface ValueInfo {
   name: string;
   type: TensorType;
+  /** Numbers, or `anySize`. */
   dims: readonly number[];
+}
+
+/** In place of a dimension that each run decides. */
+export const anySize = -1;
+
+export function fitsDims(dims: readonly number[], wanted: readonly number[]): boolean {
+  return dims.length === wanted.length && dims.every((dim, axis) => dim === wanted[axis] || wanted[axis] === anySize);
 }
 
 /** A serialized ONNX model. Its weights stay in the files they came from, as external data. */
@@ -41,5 +49,5 @@ export interface Network {
 
 /** A value's type and shape as text for messages: `float32 [2, 4, 64, 64]`. */
 export function describe(value: { type: TensorType; dims: readonly number[] }): string {
-  return `${value.type} [${value.dims.join(', ')}]`;
+  return `${value.type} [${value.dims.map((dim) => (dim === anySize ? '?' : dim)).join(', ')}]`;
 }

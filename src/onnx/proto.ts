@@ -84,8 +84,8 @@ export const attributeTypes = { float: 1, integer: 2, text: 3, integers: 7 } as 
 export const tensorFields = { dims: 1, dataType: 2, name: 8, rawData: 9, externalData: 13, dataLocation: 14 } as const;
 export const entryFields = { key: 1, value: 2 } as const;
 export const valueFields = { name: 1, type: 2 } as const;
-/** `TypeProto.tensor_type`, `TypeProto.Tensor.elem_type` and `.shape`, `TensorShapeProto.dim`, its value and its name. */
-export const typeFields = { tensorType: 1, elementType: 1, shape: 2, dim: 1, dimValue: 1, dimParam: 2 } as const;
+/** `TypeProto.tensor_type`, `TypeProto.Tensor.elem_type` and `.shape`, `TensorShapeProto.dim`, `Dimension.dim_value`. */
+export const typeFields = { tensorType: 1, elementType: 1, shape: 2, dim: 1, dimValue: 1 } as const;
 /** `TensorProto.DataType`. */
 export const dataTypes = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10, bfloat16: 16 } as const;
 export const externalLocation = 1;

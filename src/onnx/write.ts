@@ -4,7 +4,7 @@ import type { TensorType } from '../math/tensor.ts';
 import type { Attribute, Graph, Initializer, Node, Way } from './graph.ts';
 import { hideSizes } from './hidden-sizes.ts';
 import { memoryNeed } from './memory.ts';
-import { type OnnxModel, outputName, type ValueInfo } from './model.ts';
+import { anySize, type OnnxModel, outputName, type ValueInfo } from './model.ts';
 import {
   attributeFields,
   attributeTypes,
@@ -152,11 +152,9 @@ export function encodeInitializer({ name, type, dims, content }: Initializer, ro
   ];
 }
 
-/** @param dims `undefined` for a length that the file leaves open */
-export function encodeValue(name: string, type: TensorType, dims: readonly (number | undefined)[]): Encoded[] {
-  const shape = dims.map((dim) =>
-    message(typeFields.dim, [dim === undefined ? text(typeFields.dimParam, '?') : integer(typeFields.dimValue, dim)]),
-  );
+export function encodeValue(name: string, type: TensorType, dims: readonly number[]): Encoded[] {
+  // Open dimensions get no names: two of one name would count as equal.
+  const shape = dims.map((dim) => message(typeFields.dim, dim === anySize ? [] : [integer(typeFields.dimValue, dim)]));
   return [
     text(valueFields.name, name),
     message(valueFields.type, [

@@ -53,8 +53,11 @@ interface Resident {
   memory: MemoryNeed;
 }
 
-/** More than any model here takes turns with. */
-const usualIdleLimit = 8;
+/**
+ * More than one prediction takes turns with: with fewer, each would find what it needs first released by the one before.
+ * face-to-many has sixteen where it looks for a face at every size, instant-id with all its ControlNets eleven.
+ */
+const usualIdleLimit = 24;
 
 export function createResidency({
   device,

@@ -3,7 +3,7 @@ import { RuntimeFailure, WeightError } from '../base/errors.ts';
 import type { Settings } from '../base/settings.ts';
 import { sizeOf, type Tensor, type TensorType } from '../math/tensor.ts';
 import { zeroInput } from '../onnx/hidden-sizes.ts';
-import { describe, type OnnxModel, outputName, type ValueInfo } from '../onnx/model.ts';
+import { describe, fitsDims, type OnnxModel, outputName, type ValueInfo } from '../onnx/model.ts';
 import { executionProviders, isCpu, wantsBasicOperators } from './providers.ts';
 
 /** A loaded network. */
@@ -99,9 +99,8 @@ export function checkFeeds(
     const fits =
       tensor !== undefined &&
       tensor.type === input.type &&
-      tensor.dims.length === input.dims.length &&
-      tensor.dims.every((dim, axis) => dim === input.dims[axis]) &&
-      tensor.data.length === sizeOf(input.dims);
+      fitsDims(tensor.dims, input.dims) &&
+      tensor.data.length === sizeOf(tensor.dims);
     if (!fits) throw new RuntimeFailure(`The network was given feeds that do not fit. ${comparison(inputs, feeds)}`);
     checked[input.name] = tensor;
   }
@@ -136,7 +135,7 @@ function results(outputs: readonly ValueInfo[], values: Readonly<Record<string, 
   const tensors: Record<string, Tensor> = {};
   for (const output of outputs) {
     const value = values[outputName(output.name)] as OrtTensor;
-    if (value.dims.join() !== output.dims.join()) {
+    if (!fitsDims(value.dims, output.dims)) {
       throw new RuntimeFailure(
         `The network returned "${output.name}" as [${value.dims.join(', ')}] and not as ${describe(output)}.`,
       );

@@ -1,7 +1,7 @@
 /** Small networks of what finds and reads faces, as `.onnx` files under the names of the published ones. */
 import { antelopev2, detectorFile, embedderFile } from '../faces/antelopev2.ts';
 import { type ArcfaceConfig, arcfaceGraph } from '../faces/arcface-network.ts';
-import { type ScrfdConfig, scrfdGraph, scrfdInput, scrfdOutputs } from '../faces/scrfd-network.ts';
+import { type ScrfdConfig, scrfdGraph, scrfdOpenAxes } from '../faces/scrfd-network.ts';
 import type { MiniRepositories } from './mini-file.ts';
 import { type MiniOnnxNetwork, onnxFile } from './mini-onnx.ts';
 
@@ -26,7 +26,7 @@ const detector: MiniOnnxNetwork = {
     if (/\.stride_cls\..*\.bias$/.test(name)) return { centre: -20, deviation: 0 };
     return name.endsWith('.scale') ? { centre: 1, deviation: 0 } : undefined;
   },
-  openAxes: { [scrfdInput]: [2, 3], ...Object.fromEntries(scrfdOutputs.map((name) => [name, [0]])) },
+  openAxes: scrfdOpenAxes,
 };
 
 const embedder: MiniOnnxNetwork = {

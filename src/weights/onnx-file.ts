@@ -194,7 +194,7 @@ function readShape(source: ByteSource, start: number, end: number, fault: Fault)
     });
 }
 
-/** The inputs get the shapes that they will have, so that ONNX Runtime can plan ahead. */
+/** The inputs get the shapes that they will have, as far as they are known, so that ONNX Runtime can plan ahead. */
 function encodeModel(parts: Parts, inputs: readonly ValueInfo[], outputs: readonly ValueInfo[]): Uint8Array {
   return concat([
     integer(modelFields.irVersion, irVersion),

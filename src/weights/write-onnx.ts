@@ -1,5 +1,5 @@
 import type { Graph, Initializer } from '../onnx/graph.ts';
-import type { ValueInfo } from '../onnx/model.ts';
+import { anySize, type ValueInfo } from '../onnx/model.ts';
 import { concat, type Encoded, graphFields, integer, message, modelFields, opsetFields, text } from '../onnx/proto.ts';
 import { encodeInitializer, encodeNode, encodeValue, irVersion, opset, renaming } from '../onnx/write.ts';
 import type { TensorToWrite } from './write-safetensors.ts';
@@ -19,7 +19,7 @@ export function wholeModel(
     encodeValue(
       name,
       type,
-      dims.map((dim, axis) => (openAxes[name]?.includes(axis) ? undefined : dim)),
+      dims.map((dim, axis) => (openAxes[name]?.includes(axis) ? anySize : dim)),
     );
   return concat([
     integer(modelFields.irVersion, irVersion),
