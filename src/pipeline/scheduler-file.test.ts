@@ -20,6 +20,16 @@ test('an infinite number, as Python writes it, is read, and the configuration ma
   expect(samplerFromConfig('DPMSolverMultistepScheduler', config, { steps: 3 }).initialNoise).toBe(1);
 });
 
+test('keys of other releases and classes do no harm', async () => {
+  writeFileSync(
+    file,
+    '{"noise_sampler_seed": null, "use_beta_sigmas": false, "set_alpha_to_one": false, "steps_offset": 1}',
+  );
+  const config = await readSchedulerConfig(folder);
+  expect(config).toEqual({ set_alpha_to_one: false, steps_offset: 1 });
+  expect(samplerFromConfig('EulerDiscreteScheduler', config, { steps: 3 }).initialNoise).toBeGreaterThan(1);
+});
+
 test.each([
   ['cut off', '{"beta_start": 0.0'],
   ['no object', '[]'],

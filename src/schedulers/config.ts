@@ -103,6 +103,10 @@ export type SchedulerName = keyof typeof defaults;
 /** Keys of any scheduler. One that this class does not know is left alone, as in diffusers: files keep such keys. */
 const anyKey = new Set(Object.values(defaults).flatMap((keys) => Object.keys(keys)));
 
+export function isSchedulerKey(key: string): boolean {
+  return key.startsWith('_') || anyKey.has(key);
+}
+
 export function isSchedulerName(name: string): name is SchedulerName {
   return Object.hasOwn(defaults, name);
 }
@@ -114,7 +118,7 @@ export class ConfigReader {
 
   constructor(name: SchedulerName, config: SchedulerConfig) {
     for (const key of Object.keys(config)) {
-      if (!key.startsWith('_') && !anyKey.has(key)) {
+      if (!isSchedulerKey(key)) {
         throw new InputError(`${name}: "${key}" is not a key of a scheduler configuration; leave it out.`);
       }
     }
