@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WeightError } from '../base/errors.ts';
+import { antelopev2 } from '../faces/antelopev2.ts';
 import { locateWeights } from './locate.ts';
 
 let folder: string;
@@ -118,8 +119,10 @@ test('the mini set serves all repositories when one is not complete, written onc
     locateWeights([base, canny], settings('auto')),
     locateWeights([base, canny], settings('mini')),
   ]);
-  expect(first).toEqual(second);
-  expect(first.set).toBe('mini');
+  expect(first.folders).toEqual(second.folders);
+  expect([first.set, second.set]).toEqual(['mini', 'mini']);
+  expect(first.reason).toBe('Not on this disk: a/mirror.');
+  expect(second.reason).toBe('DARKROOM_WEIGHTS is mini.');
   expect(first.folders[0]).toMatch(/home\/weights\/mini\/[0-9a-f]{12}\/runwayml\/stable-diffusion-v1-5$/);
   for (const network of ['unet', 'vae', 'text_encoder']) {
     expect(await readdir(join(first.folders[0]!, network))).toHaveLength(2);
@@ -145,4 +148,15 @@ test('where only commercial licences are asked for, other published weights are 
   await expect(locateWeights([pose], settings('auto', 'commercial'))).rejects.toThrow(refusal);
   expect((await locateWeights([pose], settings('auto'))).set).toBe('full');
   expect((await locateWeights([canny], settings('mini', 'commercial'))).set).toBe('mini');
+});
+
+test('where fetching what is missing would be in vain, because its licence is refused, the mini set runs and says so', async () => {
+  const { set, reason } = await locateWeights([canny, antelopev2], settings('auto', 'commercial'));
+  expect(set).toBe('mini');
+  expect(reason).toMatch(
+    /^Not on this disk: lllyasviel\/sd-controlnet-canny, DIAMONIK7777\/antelopev2\. Having them would not /,
+  );
+  expect(reason).toMatch(
+    /: DIAMONIK7777\/antelopev2 \(non-commercial research only\)\. DARKROOM_WEIGHT_LICENCES is commercial/,
+  );
 });

@@ -7,6 +7,11 @@ import { miniFolder } from './mini.ts';
 
 type WeightSettings = Pick<Settings, 'weights' | 'weightLicences' | 'weightsPath' | 'hfHome' | 'home'>;
 
+export interface FoundWeights extends LocatedWeights {
+  /** Of the mini set: why it runs, and what would change that. */
+  reason?: string;
+}
+
 /**
  * Finds the folders of all the repositories, of one set: `full` when every file of every repository is on this disk,
  * else `mini` (written on first use), as `settings.weights` allows.
@@ -16,13 +21,20 @@ type WeightSettings = Pick<Settings, 'weights' | 'weightLicences' | 'weightsPath
 export async function locateWeights(
   repositories: readonly WeightRepository[],
   settings: WeightSettings,
-): Promise<LocatedWeights> {
-  if (settings.weights === 'mini') return await locateMini(repositories, settings);
+): Promise<FoundWeights> {
+  if (settings.weights === 'mini') {
+    return { ...(await locateMini(repositories, settings)), reason: 'DARKROOM_WEIGHTS is mini.' };
+  }
   const states = await Promise.all(repositories.map((repository) => repositoryState(repository, settings)));
   const incomplete = states.filter((state) => missingFiles(state).length > 0);
-  if (settings.weights === 'full' || incomplete.length === 0) refuseOtherLicences(repositories, settings);
+  const refusal = refusalOf(repositories, settings);
+  if (refusal && (settings.weights === 'full' || incomplete.length === 0)) throw new WeightError(refusal);
   if (incomplete.length === 0) return { set: 'full', folders: states.map(({ folder }) => folder) };
-  if (settings.weights === 'auto') return await locateMini(repositories, settings);
+  if (settings.weights === 'auto') {
+    const missing = `Not on this disk: ${incomplete.map(({ repository: { repository } }) => repository).join(', ')}.`;
+    const reason = refusal ? `${missing} Having them would not help: ${refusal}` : missing;
+    return { ...(await locateMini(repositories, settings)), reason };
+  }
   throw new WeightError(
     [
       'Published weights that this prediction needs are not on this disk, and DARKROOM_WEIGHTS is full.',
@@ -49,18 +61,16 @@ async function locateMini(
   return { set: 'mini', folders };
 }
 
-/** The mini set is Darkroom's own, so that it needs no such rule. */
-function refuseOtherLicences(
+/** Why the published weights may not be used here, if so. The mini set is Darkroom's own and needs no such rule. */
+function refusalOf(
   repositories: readonly WeightRepository[],
   { weightLicences }: Pick<WeightSettings, 'weightLicences'>,
-): void {
+): string | undefined {
   const refused = repositories.filter(({ commercialUse }) => weightLicences === 'commercial' && !commercialUse);
-  if (refused.length === 0) return;
-  throw new WeightError(
-    `This prediction needs weights that may not be used commercially, or whose licence is unclear: ${refused
-      .map(({ repository, licence }) => `${repository} (${licence})`)
-      .join(', ')}. DARKROOM_WEIGHT_LICENCES is commercial, and there is nothing free in their place.`,
-  );
+  if (refused.length === 0) return undefined;
+  return `This prediction needs weights that may not be used commercially, or whose licence is unclear: ${refused
+    .map(({ repository, licence }) => `${repository} (${licence})`)
+    .join(', ')}. DARKROOM_WEIGHT_LICENCES is commercial, and there is nothing free in their place.`;
 }
 
 function missingText(state: RepositoryState): string {

@@ -14,6 +14,7 @@ import type { Previews } from './preview.ts';
 import { progressLine } from './progress-line.ts';
 import { type EngineMessage, type HostMessage, longestLogText } from './protocol.ts';
 import { residencyLine } from './residency-line.ts';
+import { weightsLine } from './weights-line.ts';
 
 export interface Engine {
   settings: Settings;
@@ -65,12 +66,7 @@ function contextOf(id: string, engine: Engine): PredictContext {
     licences: engine.settings.weightLicences,
     async locate(repositories) {
       const located = await locateWeights(repositories, engine.settings);
-      log(
-        located.set === 'mini'
-          ? 'Weights: the mini set. These small networks are untrained (random), so the pictures are only texture. ' +
-              'Real pictures need the published weights; see the page of this model.'
-          : `Weights: the full set, from ${repositories.map(({ repository }) => repository).join(', ')}.`,
-      );
+      log(weightsLine(located, repositories));
       if (located.set === 'mini' || !isCpu(engine.settings.device)) return located;
       return { ...located, folders: await inFloat32(located.folders, repositories, engine.settings.home, log) };
     },

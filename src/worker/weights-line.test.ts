@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest';
+import { weightsLine } from './weights-line.ts';
+
+const asked = ['a/base', 'b/faces'].map((repository) => ({
+  repository,
+  files: [],
+  licence: 'any',
+  commercialUse: true,
+}));
+
+test('which set runs, from where, and why', () => {
+  expect(weightsLine({ set: 'full', folders: [] }, asked)).toBe('Weights: the full set, from a/base, b/faces.');
+  expect(weightsLine({ set: 'mini', folders: [], reason: 'Not on this disk: b/faces.' }, asked)).toMatch(
+    /^Weights: the mini set\. .*untrained.* Not on this disk: b\/faces\.$/,
+  );
+});
