@@ -180,7 +180,8 @@ runs = {
     "four-photographs-two-outputs": (
         4,
         dict(
-            prompt="an oil painting of a grandmother img, smiling . . It's 5 o'clock",
+            # Each "!" is a token to the second tokenizer, so that the class word has two places.
+            prompt="Wow!! an oil painting of a grandmother!! img, smiling . . It's 5 o'clock",
             style_name="Fantasy art",
             negative_prompt="crème brûlée",
             num_outputs=2,
