@@ -31,7 +31,6 @@ import {
   xlPadding,
 } from '../pipeline/stable-diffusion-xl-prompt.ts';
 import { samplerFromConfig } from '../schedulers/from-config.ts';
-import { withAccents } from '../text/clip-normalization.ts';
 import { windowLength } from '../text/clip-tokenizer.ts';
 import { applyStyle, photomakerStyleNames } from '../text/photomaker-styles.ts';
 import { checkTriggers, identityPrompt, withoutTrigger } from '../text/trigger-word.ts';
@@ -135,8 +134,8 @@ export default defineModel({
     log(`Start merge step: ${lastPlain}`);
 
     // With the photographs: a prompt that has its class word once for each of them.
-    const first = identityPrompt(prompt, photographs.length, withAccents, xlPadding.first);
-    const second = identityPrompt(prompt, photographs.length, withAccents, xlPadding.second);
+    const first = identityPrompt(prompt, photographs.length, xlPadding.first);
+    const second = identityPrompt(prompt, photographs.length, xlPadding.second);
     // The class word's place is that of the second for both, also where it differs: `!!` may be one token to the first.
     const used = second.classTokens.filter(Boolean).length;
     if (used < photographs.length) {
@@ -149,7 +148,7 @@ export default defineModel({
     const sizes = timeIds(side, side);
     const encode = (text: string) => encodeXlPrompts(residency, base, [text], log);
     const negativeFeeds = promptFeeds(await encode(negativePrompt), 0, sizes);
-    const plainFeeds = promptFeeds(await encode(withoutTrigger(prompt, withAccents)), 0, sizes);
+    const plainFeeds = promptFeeds(await encode(withoutTrigger(prompt)), 0, sizes);
     const identityFeeds = promptFeeds({ states: mixed, pooled: words.pooled }, 0, sizes);
     signal.throwIfAborted();
 

@@ -6,7 +6,7 @@
  * Not here: another word than `img`; several prompts.
  */
 import { InputError } from '../base/errors.ts';
-import type { Normalization } from './clip-normalization.ts';
+import { withAccents } from './clip-normalization.ts';
 import { decodeTokens, encodeText, type Padding, windowLength } from './clip-tokenizer.ts';
 import { endToken, startToken } from './clip-vocabulary.ts';
 
@@ -61,13 +61,8 @@ function requireTrigger(prompt: string): void {
 }
 
 /** @throws InputError unless the prompt has the trigger word once */
-export function identityPrompt(
-  prompt: string,
-  photos: number,
-  normalize: Normalization,
-  padding: Padding,
-): IdentityPrompt {
-  const [before, after] = splitAtTrigger(prompt, normalize, padding);
+export function identityPrompt(prompt: string, photos: number, padding: Padding): IdentityPrompt {
+  const [before, after] = splitAtTrigger(prompt, padding);
   const leading = [startToken, ...before];
   // One token alone: of a word of several tokens it is the last, and of a prompt that begins with the trigger the start.
   const classIndex = leading.length - 1;
@@ -85,16 +80,12 @@ export function identityPrompt(
  *
  * @throws InputError unless the prompt has the trigger word once
  */
-export function withoutTrigger(prompt: string, normalize: Normalization): string {
-  return decodeTokens(splitAtTrigger(prompt, normalize, endToken).flat());
+export function withoutTrigger(prompt: string): string {
+  return decodeTokens(splitAtTrigger(prompt, endToken).flat());
 }
 
-function splitAtTrigger(
-  prompt: string,
-  normalize: Normalization,
-  padding: Padding,
-): [before: number[], after: number[]] {
+function splitAtTrigger(prompt: string, padding: Padding): [before: number[], after: number[]] {
   requireTrigger(prompt);
   const [before, after] = prompt.split(trigger) as [string, string];
-  return [encodeText(before, normalize, padding), encodeText(after, normalize, padding)];
+  return [encodeText(before, withAccents, padding), encodeText(after, withAccents, padding)];
 }
