@@ -24,7 +24,7 @@ ${Object.entries(commands)
   darkroom <command> --help    what the command does, its options, examples
   darkroom --version
 
-Most settings are environment variables (PORT, DARKROOM_HOME, DATABASE_URL, …); README.md lists them all.
+Most settings are environment variables (PORT, DARKROOM_HOME, DATABASE_URL, …); docs/operating.md has them all.
 `;
 
 /** Exit codes: 0 done, 1 failed, 2 the command line or a setting cannot be used, 130 canceled by Ctrl+C. */
@@ -54,11 +54,23 @@ function isFromParseArgs(error: unknown): error is Error {
   return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
 }
 
+/** A folder that may not be written to, or a full disk: the system's own words name the path. */
+function isFromDisk(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && /^(EACCES|EPERM|EROFS|ENOSPC|EDQUOT)$/.test(String(error.code));
+}
+
+const diskRemedy = 'Darkroom writes to DARKROOM_HOME (~/.darkroom) and to the temporary folder (TMPDIR).';
+
+function explain(error: unknown): string {
+  if (isFromDisk(error)) return `${error.message}\n${diskRemedy}`;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   const isOurs = error instanceof UsageError || error instanceof SettingsError || isFromParseArgs(error);
-  process.stderr.write(`darkroom: ${isOurs ? error.message : error instanceof Error ? error.stack : error}\n`);
+  process.stderr.write(`darkroom: ${isOurs ? error.message : explain(error)}\n`);
   // Not `exitCode`: what was opened before the fault (a database, an engine) would keep the process alive.
   process.exit(isOurs ? 2 : 1);
 }

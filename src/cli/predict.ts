@@ -1,6 +1,6 @@
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { access, constants, copyFile, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { isAbsolute, join, parse } from 'node:path';
+import { dirname, extname, isAbsolute, join, parse } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CanceledError, InputError } from '../base/errors.ts';
 import { createLog } from '../base/log.ts';
@@ -56,13 +56,18 @@ async function run(args: string[]): Promise<number> {
   const model = findModel(await loadModels(settings.modelFolders), positionals[0]!);
   const input = parseInputFlags(values.input ?? [], model.inputs);
   checkInput(model, input);
+  await checkTarget(values.output);
 
   const scratch = await mkdtemp(join(tmpdir(), 'darkroom-'));
+  const progress = createProgress(values.quiet ?? false);
   const canceled = new AbortController();
-  process.once('SIGINT', () => canceled.abort());
-  const engine = await startEngineProcess(process.env, canceled.signal, createLog('warn'));
+  process.once('SIGINT', () => {
+    canceled.abort();
+    progress.log('Canceling after this step; Ctrl+C once more ends it at once.\n');
+  });
+  let engine: EngineProcess | undefined;
   try {
-    const progress = createProgress(values.quiet ?? false);
+    engine = await startEngineProcess(process.env, canceled.signal, createLog('warn'));
     const resolved = await resolve(model, input, { scratch, settings, signal: canceled.signal, progress });
     const job: Job = { type: 'predict', id: 'predict', model: slug(model), input: resolved, outputFolder: scratch };
     const files = await predict(engine, job, progress, canceled.signal);
@@ -70,6 +75,9 @@ async function run(args: string[]): Promise<number> {
       const target = outputPath(values.output, file.name, index, files.length);
       await copyFile(file.path, target);
       process.stdout.write(`${target}\n`);
+      if (!values.quiet && kindOf(target) !== kindOf(file.name)) {
+        process.stderr.write(`${target} has the bytes of ${file.name}: files are saved as the model made them.\n`);
+      }
     }
     return 0;
   } catch (error) {
@@ -79,12 +87,24 @@ async function run(args: string[]): Promise<number> {
     process.stderr.write(`darkroom: the prediction failed. ${error.message}\n`);
     return 1;
   } finally {
-    engine.kill();
+    engine?.kill();
     await rm(scratch, { recursive: true, force: true });
   }
 }
 
 class PredictionFailed extends Error {}
+
+/** Before minutes of work. @throws UsageError when nothing can be saved there */
+async function checkTarget(output: string | undefined): Promise<void> {
+  const folder = dirname(output ?? 'file');
+  const isWritable = await access(folder, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+  if (!isWritable) throw new UsageError(`Nothing can be saved in the folder ${folder}. Name a file elsewhere with -o.`);
+  const isFolder = output !== undefined && (await stat(output).catch(() => undefined))?.isDirectory();
+  if (isFolder) throw new UsageError(`-o ${output} is a folder. Name a file in it.`);
+}
 
 /** @throws UsageError with a line for each fault */
 function checkInput(model: ModelDefinition, input: Record<string, unknown>): void {
@@ -164,6 +184,10 @@ function outputPath(wanted: string | undefined, name: string, index: number, cou
   if (count === 1) return wanted;
   const { dir, name: stem, ext } = parse(wanted);
   return join(dir, `${stem}-${index}${ext}`);
+}
+
+function kindOf(path: string): string {
+  return extname(path).toLowerCase().replace('.jpg', '.jpeg');
 }
 
 export default { help, run } satisfies Command;

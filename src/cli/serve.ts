@@ -16,6 +16,7 @@ import { startSweep } from '../uploads/sweep.ts';
 import { createUploads } from '../uploads/uploads.ts';
 import { startWebhooks } from '../webhooks/webhooks.ts';
 import { type Command, untilAskedToEnd } from './command.ts';
+import { listenFault } from './listen-fault.ts';
 import { publishServer } from './running-server.ts';
 
 const help = `Starts the prediction server, with a worker in it that runs the models.
@@ -68,7 +69,9 @@ async function run(args: string[]): Promise<number> {
   const retention = startRetention({ database, files, retentionMs: settings.retentionMs, log });
   const administrationKey = randomBytes(32).toString('base64url');
   const app = createApp({ ...parts, accounts, uploads, administrationKey, ready });
-  const address = await app.listen({ host: settings.host, port: settings.port });
+  const address = await app.listen({ host: settings.host, port: settings.port }).catch((error: unknown) => {
+    throw listenFault(error, settings);
+  });
   const withdraw = await publishServer(settings, app.server.address() as AddressInfo, administrationKey);
   process.stdout.write(`Darkroom listens on ${address}\n`);
 
