@@ -55,7 +55,7 @@ interface Resident {
 
 /**
  * More than one prediction takes turns with: with fewer, each would find what it needs first released by the one before.
- * face-to-many has sixteen where it looks for a face at every size, instant-id with all its ControlNets eleven.
+ * instant-id with all its ControlNets has ten.
  */
 const usualIdleLimit = 24;
 
