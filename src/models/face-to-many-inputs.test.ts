@@ -19,6 +19,7 @@ const folder = mkdtempSync(join(tmpdir(), 'darkroom-faces-'));
 /** Narrow, so that the picture is small: its longer side is always 1024. */
 const strip = join(folder, 'strip.png');
 const otherStrip = join(folder, 'other-strip.png');
+const thin = join(folder, 'thin.png');
 const request: InputOf<typeof faceToMany.inputs> = {
   image: strip,
   style: '3D',
@@ -45,6 +46,7 @@ beforeAll(async () => {
   await sharp(fixture('photos/eileen-collins.jpg'))
     .extract({ left: 250, ...part })
     .toFile(otherStrip);
+  await sharp({ create: { width: 900, height: 200, channels: 3, background: '#405060' } }).toFile(thin);
 });
 afterAll(async () => {
   await context.close();
@@ -200,37 +202,27 @@ test('a denoising strength of 0 gives the photograph back, and needs a face and 
   expect(Buffer.from(again!.bytes)).toEqual(Buffer.from(file!.bytes));
 });
 
-test.each<[Partial<typeof request>, string, RegExp]>([
-  [{ image: undefined }, 'image', /^No image provided/],
-  [{ seed: -1 }, 'seed', /seed is -1; send a whole number from 0 to 18446744073709551615/],
-  [{ seed: '18446744073709551616' }, 'seed', /seed is 18446744073709551616/],
-  [{ denoising_strength: 1e-9 }, 'denoising_strength', /1e-9; use 0, or at least 0.0001/],
-  [{ prompt: '(a person:inf)' }, 'prompt', /^prompt has the weight "inf"/],
-  [{ negative_prompt: '(hat:nan)' }, 'negative_prompt', /^negative_prompt has the weight "nan"/],
-  [{ custom_lora_url: strip }, 'custom_lora_url', /^custom_lora_url: the LoRA cannot be used/],
-])('%j is refused', async (change, field, message) => {
-  await expect(predict(change)).rejects.toMatchObject({
+test.each<[field: string, message: RegExp, change: Partial<typeof request>]>([
+  ['image', /^No image provided/, { image: undefined }],
+  ['seed', /seed is -1; send a whole number from 0 to 18446744073709551615/, { seed: -1 }],
+  ['seed', /seed is 18446744073709551616/, { seed: '18446744073709551616' }],
+  ['denoising_strength', /1e-9; use 0, or at least 0.0001/, { denoising_strength: 1e-9 }],
+  ['image', /^image is 900×200; its longer side may be at most 4 times the shorter. Crop it/, { image: thin }],
+  ['prompt', /^prompt has the weight "inf"; write a number/, { prompt: '(a person:inf)' }],
+  ['negative_prompt', /^negative_prompt has the weight "nan"; write a number/, { negative_prompt: '(hat:nan)' }],
+  ['prompt', /^prompt has brackets more than 100 deep; use fewer/, { prompt: '('.repeat(101) + ')'.repeat(101) }],
+  ['prompt', /^prompt has more than 675 tokens, and 600 are accepted. Shorten it.$/, { prompt: 'word '.repeat(700) }],
+  ['custom_lora_url', /^custom_lora_url: the LoRA cannot be used/, { custom_lora_url: strip }],
+])('%s is refused before any network runs: %s', async (field, message, change) => {
+  const residency: PredictContext['residency'] = {
+    ...context.residency,
+    use: () => Promise.reject(new Error('a network was to run')),
+  };
+  await expect(predict(change, { ...context, residency })).rejects.toMatchObject({
     name: 'InputError',
     field,
     message: expect.stringMatching(message),
   });
-});
-
-test('a prompt of more than 600 tokens is refused', async () => {
-  await expect(predict({ prompt: 'word '.repeat(700) })).rejects.toMatchObject({
-    name: 'InputError',
-    field: 'prompt',
-    message: 'prompt has more than 675 tokens, and 600 are accepted. Shorten it.',
-  });
-});
-
-test('a strip is refused before any work', async () => {
-  const image = join(folder, 'thin.png');
-  const create = { width: 900, height: 200, channels: 3, background: '#405060' } as const;
-  await sharp({ create }).png().toFile(image);
-  await expect(predict({ image })).rejects.toThrow(
-    /image is 900×200; its longer side may be at most 4 times the shorter. Crop it/,
-  );
 });
 
 test('of published weights, a photograph without a face is refused', async () => {

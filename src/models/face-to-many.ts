@@ -21,7 +21,7 @@ import { cpuNormals, cudaNormals } from '../math/random.ts';
 import { float32, rowOf, scalar, type Tensor } from '../math/tensor.ts';
 import { unetNetwork } from '../networks/unet.ts';
 import { cropToMultiple, fitInto, hintPicture } from '../pipeline/comfy-pictures.ts';
-import { type ComfyPrompt, encodeComfyPrompts } from '../pipeline/comfy-prompt.ts';
+import { type ComfyTokens, encodeComfyPrompts, tokenizeComfyPrompts } from '../pipeline/comfy-prompt.ts';
 import type { Size } from '../pipeline/control-size.ts';
 import { decodePictures } from '../pipeline/decode.ts';
 import { encodePicture } from '../pipeline/encode.ts';
@@ -41,6 +41,7 @@ import { dpmpp2mSde } from '../schedulers/dpmpp-2m-sde.ts';
 import { styledPrompts } from '../text/face-to-many-styles.ts';
 import { fitLora } from '../weights/fit-lora.ts';
 import { weightFiles } from '../weights/inventory.ts';
+import type { LoraFile } from '../weights/lora.ts';
 import { inputs } from './inputs/face-to-many.ts';
 
 /** The photograph's longer side. */
@@ -77,13 +78,15 @@ export default defineModel({
     const seed = seedOf(input.seed, log);
     const photograph = fitInto(await readImage(input.image), longestSide, 'image');
     const located = await locateEach(context.locate, neededFor(input));
+    const style = redraws ? await styleOf(input, located, log) : undefined;
     const faces = { set: located.set, folder: located.folderOf(antelopev2) };
     const face = await identityOf(photograph, faces, context);
     signal.throwIfAborted();
 
     const base = located.folderOf(albedoBaseXl13);
     const latents = await encodePicture(residency, base, cropToMultiple(photograph, 8), vaeScalingFactor);
-    const finished = redraws ? await redraw({ input, seed, photograph, face, latents }, located, context) : latents;
+    const task = { input, seed, photograph, face, latents };
+    const finished = style ? await redraw({ ...task, style }, located, context) : latents;
     const rounding = { toWhole: Math.trunc };
     for await (const picture of decodePictures(residency, base, finished, vaeScalingFactor, rounding)) {
       yield { name: 'ComfyUI_00001_.png', contentType: 'image/png', bytes: await encodePng(picture) };
@@ -103,8 +106,28 @@ function neededFor(input: Input): WeightRepository[] {
   ];
 }
 
+interface Style {
+  /** The one to follow and the one to lead away from. */
+  prompts: ComfyTokens[];
+  lora: LoraFile;
+}
+
+/** With a LoRA of the caller's the prompts are used as they are. Nothing is loaded yet: what cannot be used fails at once. */
+async function styleOf(input: Input, { folderOf }: EachLocated, log: (line: string) => void): Promise<Style> {
+  const { style, prompt, negative_prompt: negativePrompt, custom_lora_url: own } = input;
+  const words = own === undefined ? styledPrompts(style, prompt, negativePrompt) : { prompt, negativePrompt };
+  const texts = [
+    { text: words.prompt, field: 'prompt' },
+    { text: words.negativePrompt, field: 'negative_prompt' },
+  ];
+  const file = own ?? join(folderOf(styleLoras[style]), weightFiles(styleLoras[style])[0]!.path);
+  const options = { base: folderOf(albedoBaseXl13), log, ...(own === undefined ? {} : { field: 'custom_lora_url' }) };
+  return { prompts: tokenizeComfyPrompts(texts, log), lora: await fitLora(file, options) };
+}
+
 interface Task {
   input: Input;
+  style: Style;
   seed: bigint;
   photograph: RgbImage;
   face: Identity;
@@ -114,15 +137,14 @@ interface Task {
 
 /** The latents of the picture that the photograph becomes. */
 async function redraw(task: Task, located: EachLocated, context: PredictContext): Promise<Tensor<'float32'>> {
-  const { input, seed, face, latents } = task;
-  const { log, signal, residency } = context;
+  const { input, style, seed, face, latents } = task;
+  const { signal, residency } = context;
   const base = located.folderOf(albedoBaseXl13);
   const [, , height, width] = latents.dims as [number, number, number, number];
   const size = { width: 8 * width, height: 8 * height };
 
-  const { prompts, file, field } = styleOf(input, located);
-  const fitting = await fitLora(file, { base, log, ...(field ? { field } : {}) });
-  const texts = await encodeComfyPrompts(residency, base, prompts, log, { files: [fitting], scale: input.lora_scale });
+  const loras = [style.lora];
+  const texts = await encodeComfyPrompts(residency, base, style.prompts, { files: loras, scale: input.lora_scale });
   signal.throwIfAborted();
   const adapter = join(located.folderOf(instantId), faceAdapterFile);
   const faces = await faceTokens(residency, adapter, [face.embedding, strangersEmbedding(face.embedding)]);
@@ -135,7 +157,7 @@ async function redraw(task: Task, located: EachLocated, context: PredictContext)
     {
       controlnets: controls.map(({ folder }) => ({ folder, conditionBatch: 1, contextLength: tokensPerFace })),
       imageTokens: { file: adapter, length: tokensPerFace },
-      loras: [fitting],
+      loras,
     },
   );
   const shared = {
@@ -175,25 +197,6 @@ async function redraw(task: Task, located: EachLocated, context: PredictContext)
     }),
   );
   return float32(latents.dims, sample);
-}
-
-/** With a LoRA of the caller's the prompts are used as they are. */
-function styleOf(
-  { style, prompt, negative_prompt, custom_lora_url }: Input,
-  { folderOf }: EachLocated,
-): { prompts: ComfyPrompt[]; file: string; field?: string } {
-  const styled = styledPrompts(style, prompt, negative_prompt);
-  const own = { prompt, negativePrompt: negative_prompt };
-  const used = custom_lora_url === undefined ? styled : own;
-  return {
-    prompts: [
-      { text: used.prompt, field: 'prompt' },
-      { text: used.negativePrompt, field: 'negative_prompt' },
-    ],
-    ...(custom_lora_url === undefined
-      ? { file: join(folderOf(styleLoras[style]), weightFiles(styleLoras[style])[0]!.path) }
-      : { file: custom_lora_url, field: 'custom_lora_url' }),
-  };
 }
 
 interface Control {

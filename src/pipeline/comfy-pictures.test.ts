@@ -35,8 +35,13 @@ test.each(stages.sizes)('$size is resized and cropped as by the nodes', ({ size,
   expect([resized, cropped].map((picture) => [picture.width, picture.height])).toEqual(resized_and_cropped);
 });
 
-test('a strip is refused by name', () => {
-  expect(() => fitInto(numbered(401, 100), 1024, 'image')).toThrow(/^image is 401×100; .* at most 4 times the shorter/);
+test.each([
+  [401, 100],
+  [10_000, 50],
+  [1, 5],
+])('a strip of %i × %i is refused by name', (width, height) => {
+  const message = `image is ${width}×${height}; its longer side may be at most 4 times the shorter. Crop it to the person.`;
+  expect(() => fitInto(numbered(width, height), 1024, 'image')).toThrow(message);
 });
 
 test('the middle is cut out, one pixel more off the end than off the start', () => {

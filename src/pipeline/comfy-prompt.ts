@@ -8,7 +8,13 @@
 import { InputError } from '../base/errors.ts';
 import { float32, rowOf, type Tensor } from '../math/tensor.ts';
 import type { Residency } from '../runtime/residency.ts';
-import { emptyWindow, hasWeights, tokenizeWeighted, weightStates } from '../text/weighted-prompt.ts';
+import {
+  emptyWindow,
+  hasWeights,
+  tokenizeWeighted,
+  type WeightedPrompt,
+  weightStates,
+} from '../text/weighted-prompt.ts';
 import { encodeXlTokens, type PromptStates, type XlEncoding, xlPadding } from './stable-diffusion-xl-prompt.ts';
 
 export interface ComfyPrompt {
@@ -23,21 +29,15 @@ export interface ComfyPrompt {
  */
 const mostWindows = 8;
 
-/**
- * The prompts in their order, each one row; those with fewer windows are repeated until all have the same length, which
- * changes nothing of what attention finds in them.
- *
- * @param folder of a Stable Diffusion XL repository
- * @throws InputError naming the field, for weights that cannot be used and for a prompt that is too long
- */
-export async function encodeComfyPrompts(
-  residency: Residency,
-  folder: string,
-  prompts: readonly ComfyPrompt[],
-  log: (line: string) => void,
-  loras?: XlEncoding['loras'],
-): Promise<PromptStates[]> {
-  const cut = prompts.map(({ text, field }) => {
+/** A prompt as both encoders read it: in the same windows, filled up with other tokens. */
+export interface ComfyTokens {
+  first: WeightedPrompt;
+  second: WeightedPrompt;
+}
+
+/** @throws InputError naming the field, for weights that cannot be used and for a prompt that is too long */
+export function tokenizeComfyPrompts(prompts: readonly ComfyPrompt[], log: (line: string) => void): ComfyTokens[] {
+  return prompts.map(({ text, field }) => {
     const first = tokenizeWeighted(text, xlPadding.first, field);
     const windows = first.windows.length;
     if (windows > mostWindows) {
@@ -49,15 +49,29 @@ export async function encodeComfyPrompts(
     for (const name of first.passedOver) log(`warning, embedding:${name} does not exist, ignoring`);
     return { first, second: tokenizeWeighted(text, xlPadding.second, field) };
   });
-  const rows = { first: [...idsOf(cut.map(({ first }) => first))], second: idsOf(cut.map(({ second }) => second)) };
-  if (cut.some(({ first }) => hasWeights(first))) {
+}
+
+/**
+ * The prompts in their order, each one row; those with fewer windows are repeated until all have the same length, which
+ * changes nothing of what attention finds in them.
+ *
+ * @param folder of a Stable Diffusion XL repository
+ */
+export async function encodeComfyPrompts(
+  residency: Residency,
+  folder: string,
+  prompts: readonly ComfyTokens[],
+  loras?: XlEncoding['loras'],
+): Promise<PromptStates[]> {
+  const rows = { first: idsOf(prompts.map(({ first }) => first)), second: idsOf(prompts.map(({ second }) => second)) };
+  if (prompts.some(({ first }) => hasWeights(first))) {
     rows.first.push(emptyWindow(xlPadding.first));
     rows.second.push(emptyWindow(xlPadding.second));
   }
   const encoded = await encodeXlTokens(residency, folder, rows, { states: 'last', ...(loras && { loras }) });
-  const longest = cut.map(({ first }) => first.windows.length).reduce(leastCommonMultiple);
+  const longest = prompts.map(({ first }) => first.windows.length).reduce(leastCommonMultiple);
   let start = 0;
-  return cut.map(({ first }) => {
+  return prompts.map(({ first }) => {
     const count = first.windows.length;
     const own = rowsOf(
       encoded.states,
@@ -71,7 +85,7 @@ export async function encodeComfyPrompts(
   });
 }
 
-function idsOf(prompts: readonly { windows: readonly { ids: number[] }[] }[]): number[][] {
+function idsOf(prompts: readonly WeightedPrompt[]): number[][] {
   return prompts.flatMap(({ windows }) => windows.map(({ ids }) => ids));
 }
 

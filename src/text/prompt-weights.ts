@@ -26,14 +26,16 @@ export function parseWeights(prompt: string, field: string): WeightedText[] {
 }
 
 function weightsIn(text: string, weight: number, depth: number, field: string): WeightedText[] {
-  if (depth > deepest) throw new InputError(`${field} has brackets more than ${deepest} deep.`, field);
+  if (depth > deepest) throw new InputError(`${field} has brackets more than ${deepest} deep; use fewer.`, field);
   return bracketed(text).flatMap((part) => {
     if (part.length < 2 || !part.startsWith('(') || !part.endsWith(')')) return [{ text: part, weight }];
     const inner = part.slice(1, -1);
     const colon = inner.lastIndexOf(':');
     const given = colon > 0 ? pythonNumber(inner.slice(colon + 1)) : undefined;
     if (given === undefined) return weightsIn(inner, weight * 1.1, depth + 1, field);
-    if (!Number.isFinite(given)) throw new InputError(`${field} has the weight "${inner.slice(colon + 1)}".`, field);
+    if (!Number.isFinite(given)) {
+      throw new InputError(`${field} has the weight "${inner.slice(colon + 1)}"; write a number, such as 1.2.`, field);
+    }
     return weightsIn(inner.slice(0, colon), given, depth + 1, field);
   });
 }
