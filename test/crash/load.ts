@@ -3,15 +3,23 @@ import type { Work } from './work.ts';
 
 const lookMs = 200;
 /** How many predictions wait or run at any time. */
-export const ahead = 20;
+export const ahead = 8;
 
 export interface Load {
   /** Ids that a cancel was sent for. */
   canceled: ReadonlySet<string>;
   /** How often a prediction was seen running. */
   seenRunning(): number;
+  /** How often one was seen that had been interrupted. */
+  seenAgain(): number;
   /** Ends and returns the ids of all predictions that the server said it accepted. */
   stop(): Promise<string[]>;
+}
+
+interface Answer {
+  id: string;
+  status: string;
+  logs: string;
 }
 
 /** A client that keeps the queue filled and goes on when the server is away. Now and then it cancels. */
@@ -20,7 +28,8 @@ export function startLoad(origin: () => string, works: readonly Work[], random: 
   const canceled = new Set<string>();
   let stopping = false;
   let running = 0;
-  const call = async (path: string, body?: object): Promise<{ id: string; status: string } | undefined> => {
+  let again = 0;
+  const call = async (path: string, body?: object): Promise<Answer | undefined> => {
     try {
       const init = body && {
         method: 'POST',
@@ -28,7 +37,7 @@ export function startLoad(origin: () => string, works: readonly Work[], random: 
         headers: { 'content-type': 'application/json' },
       };
       const answer = await fetch(`${origin()}/v1${path}`, { ...init, signal: AbortSignal.timeout(5_000) });
-      return answer.ok ? ((await answer.json()) as { id: string; status: string }) : undefined;
+      return answer.ok ? ((await answer.json()) as Answer) : undefined;
     } catch {
       // The server was killed or is not up again.
       await pause(50);
@@ -46,6 +55,7 @@ export function startLoad(origin: () => string, works: readonly Work[], random: 
         await pause(lookMs);
         if (look === cancelAt && (await call(`/predictions/${created.id}/cancel`, {}))) canceled.add(created.id);
         const now = await call(`/predictions/${created.id}`);
+        if (now?.logs.includes('; starting again, attempt ')) again++;
         if (now?.status === 'processing') running++;
         else if (now && now.status !== 'starting') break;
       }
@@ -55,6 +65,7 @@ export function startLoad(origin: () => string, works: readonly Work[], random: 
   return {
     canceled,
     seenRunning: () => running,
+    seenAgain: () => again,
     async stop() {
       stopping = true;
       await Promise.all(going);

@@ -1,62 +1,24 @@
 /** animate-diff through the whole product: `darkroom serve` as a process, the unmodified client, and a browser that plays. */
-import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
-import Replicate, { type Prediction } from 'replicate';
+import type { Prediction } from 'replicate';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findBrowser, openBrowser } from '../support/browser.ts';
 import { pictureAt, playFilm } from '../support/play-film.ts';
-import { type Program, startProgram } from '../support/program.ts';
+import { digest, fetchFile, servedModel } from '../support/served-model.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
-const version = 'beecf59c4aee8d81bf04f0381033dfa10dc16e845b4ae00d281e2fa377e48a9f';
-const model = `lucataco/animate-diff:${version}` as const;
+const model = 'lucataco/animate-diff:beecf59c4aee8d81bf04f0381033dfa10dc16e845b4ae00d281e2fa377e48a9f';
 /** One step: sixteen frames of 512×512 are always made. */
 const quick = { prompt: 'a lighthouse in a storm', steps: 1, seed: 7 };
 
-const home = mkdtempSync(join(tmpdir(), 'darkroom-e2e-'));
-let darkroom: Program;
-let replicate: Replicate;
-beforeAll(async () => {
-  darkroom = await startProgram('serve', {
-    PORT: '0',
-    DARKROOM_HOME: home,
-    HF_HOME: home,
-    DARKROOM_LOG_LEVEL: 'warn',
-  });
-  replicate = new Replicate({ baseUrl: `${darkroom.origin}/v1`, auth: 'any' });
-});
-afterAll(async () => {
-  await darkroom?.end();
-  rmSync(home, { recursive: true, force: true });
-});
-
-async function ended(prediction: Prediction): Promise<Prediction> {
-  return waitUntil(
-    `prediction ${prediction.id} has ended`,
-    async () => {
-      const current = await replicate.predictions.get(prediction.id);
-      return ['succeeded', 'failed', 'canceled'].includes(current.status) ? current : undefined;
-    },
-    120_000,
-  );
-}
-
-async function predict(input: object): Promise<Prediction> {
-  return ended(await replicate.predictions.create({ version, input }));
-}
-
-async function digestOf(prediction: Prediction): Promise<string> {
-  const bytes = await (await fetch(prediction.output as string)).arrayBuffer();
-  return createHash('sha256').update(Buffer.from(bytes)).digest('hex');
-}
+const darkroom = servedModel(model);
+beforeAll(() => darkroom.start());
+afterAll(() => darkroom.close());
 
 describe('a film', () => {
   let prediction: Prediction;
   beforeAll(async () => {
-    prediction = await predict({ ...quick, steps: 2 });
+    ({ prediction } = await darkroom.predict({ ...quick, steps: 2 }));
   }, 180_000);
 
   test('is one address of an MP4, and the log tells what the original tells', async () => {
@@ -100,29 +62,29 @@ describe('a film', () => {
 
 test('`replicate.run` returns the address of the same film each time, also with a seed of 64 bits', async () => {
   const input = { ...quick, seed: '10788741199826055526' };
-  const output = await replicate.run(model, { input });
+  const output = (await darkroom.replicate.run(model, { input })) as unknown as string;
   expect(output).toMatch(/\/out\.mp4$/);
-  const again = await predict(input);
-  expect(again.logs).toContain('Using seed: 10788741199826055526\n');
-  expect(await digestOf({ ...again, output })).toBe(await digestOf(again));
+  const { prediction, files } = await darkroom.predict(input);
+  expect(prediction.logs).toContain('Using seed: 10788741199826055526\n');
+  expect(digest(await fetchFile(output))).toBe(digest(files[0]));
 });
 
 test('an empty input runs with the defaults of the schema, and cancel stops it within two steps', async () => {
-  const created = await replicate.predictions.create({ version, input: {} });
+  const created = await darkroom.create({});
   const stepsDone = (prediction: Prediction): number =>
     (prediction.logs?.match(/^ *\d+%\|.*\| [1-9]\d*\/25/gm) ?? []).length;
   const running = await waitUntil(
     'three steps are done',
     async () => {
-      const current = await replicate.predictions.get(created.id);
+      const current = await darkroom.replicate.predictions.get(created.id);
       if (current.status === 'failed') throw new Error(`It failed: ${current.error}`);
       return stepsDone(current) >= 3 ? current : undefined;
     },
     120_000,
   );
   expect(running.logs).toContain('sampling: masterpiece, best quality, 1girl, solo, cherry blossoms');
-  const before = stepsDone(await replicate.predictions.cancel(created.id));
-  const canceled = await ended(created);
+  const before = stepsDone(await darkroom.replicate.predictions.cancel(created.id));
+  const canceled = await darkroom.ended(created);
   expect(canceled.status).toBe('canceled');
   expect(stepsDone(canceled) - before).toBeLessThanOrEqual(2);
 });
@@ -136,11 +98,11 @@ test.each([
   [{ path: '../secret.safetensors' }, 'path must be one of the following: '],
   [{ seed: 1.5 }, 'Invalid type. Expected: integer, given: number'],
 ])('%j is refused at once', async (change, message) => {
-  await expect(replicate.predictions.create({ version, input: { ...quick, ...change } })).rejects.toThrow(message);
+  await expect(darkroom.create({ ...quick, ...change })).rejects.toThrow(message);
 });
 
 test('a seed that the original cannot take fails with the range that it can', async () => {
-  const prediction = await predict({ ...quick, seed: '18446744073709551616' });
+  const { prediction } = await darkroom.predict({ ...quick, seed: '18446744073709551616' });
   expect(prediction.status).toBe('failed');
   expect(prediction.error).toMatch(/^seed is 18446744073709551616; send a whole number from -9223372036854775808 to /);
 });

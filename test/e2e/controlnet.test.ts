@@ -1,22 +1,9 @@
 /** The built-in model through the whole product: `darkroom serve` as a process, the unmodified client, real pictures. */
-import { createHash } from 'node:crypto';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import Replicate, { type Prediction } from 'replicate';
+import type { Prediction } from 'replicate';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { canny } from '../../src/annotators/canny.ts';
@@ -25,67 +12,30 @@ import { floatToHalf } from '../../src/math/float16.ts';
 import { readTensor } from '../../src/weights/read-tensor.ts';
 import { readSafetensors } from '../../src/weights/safetensors.ts';
 import { type TensorToWrite, writeSafetensors } from '../../src/weights/write-safetensors.ts';
-import { type Program, startProgram } from '../support/program.ts';
+import { publishMiniSet } from '../support/mini-set.ts';
+import { digest, fetchFile, servedModel } from '../support/served-model.ts';
 
 const model = 'rossjillian/controlnet:795433b19458d0f4fa172a7ccf93178d2adb1cb8ab2ad6c8fdc33fdbcd49f477';
 const photograph = fileURLToPath(new URL('../fixtures/photos/eileen-collins.jpg', import.meta.url));
-const base = { image: readFileSync(photograph), prompt: 'a bronze bust', structure: 'canny' };
+const jpegUrl = (bytes: Buffer): string => `data:image/jpeg;base64,${bytes.toString('base64')}`;
+const image = jpegUrl(readFileSync(photograph));
 /** Small and short: what an input changes shows after two steps too. */
-const quick = { ...base, image_resolution: 256, steps: 2, seed: 7 };
+const quick = { image, prompt: 'a bronze bust', structure: 'canny', image_resolution: 256, steps: 2, seed: 7 };
 
-const home = mkdtempSync(join(tmpdir(), 'darkroom-e2e-'));
-let darkroom: Program;
-let replicate: Replicate;
+const darkroom = servedModel(model);
+const predict = (change: object) => darkroom.predict({ ...quick, ...change });
+beforeAll(() => darkroom.start());
+afterAll(() => darkroom.close());
 
-async function start(settings: Record<string, string> = {}): Promise<void> {
-  darkroom = await startProgram('serve', {
-    PORT: '0',
-    DARKROOM_HOME: home,
-    HF_HOME: home,
-    DARKROOM_LOG_LEVEL: 'warn',
-    ...settings,
-  });
-  replicate = new Replicate({ baseUrl: `${darkroom.origin}/v1`, auth: 'any' });
-}
-
-/** Runs to the end; @returns the prediction and the bytes of its files */
-async function predict(input: object): Promise<{ prediction: Prediction; files: Buffer[] }> {
-  const { image, ...rest } = { ...quick, ...input };
-  const url = Buffer.isBuffer(image) ? `data:image/jpeg;base64,${image.toString('base64')}` : image;
-  const created = await replicate.predictions.create({ version: model, input: { ...rest, image: url } });
-  const prediction = await ended(created);
-  const files: Buffer[] = [];
-  for (const output of (prediction.output ?? []) as string[]) {
-    files.push(Buffer.from(await (await fetch(output)).arrayBuffer()));
-  }
-  return { prediction, files };
-}
-
-/** As the client's own `wait`, which throws where a prediction failed. */
-async function ended(prediction: Prediction): Promise<Prediction> {
-  let current = prediction;
-  while (current.status === 'starting' || current.status === 'processing') {
-    await setTimeout(50);
-    current = await replicate.predictions.get(prediction.id);
-  }
-  return current;
-}
-
-const digest = (file: Buffer | undefined): string => createHash('sha256').update(file!).digest('hex');
-
-beforeAll(() => start());
-afterAll(async () => {
-  await darkroom?.end();
-  rmSync(home, { recursive: true, force: true });
-});
+/** What all changes of the input are compared with. */
+let plain: Promise<string> | undefined;
+const plainPicture = (): Promise<string> => {
+  plain ??= predict({}).then(({ files }) => digest(files[0]));
+  return plain;
+};
 
 test('a photograph becomes a 512-pixel PNG, and the first output shows its edges', async () => {
-  const { prediction, files } = await predict({
-    ...base,
-    image_resolution: 512,
-    steps: 3,
-    return_reference_image: true,
-  });
+  const { prediction, files } = await predict({ image_resolution: 512, steps: 3, return_reference_image: true });
   expect(prediction.status).toBe('succeeded');
   expect(prediction.logs).toContain('Using seed: 7');
   expect(prediction.logs).toMatch(/mini set.*untrained/);
@@ -101,25 +51,23 @@ test('a photograph becomes a 512-pixel PNG, and the first output shows its edges
 });
 
 test('`replicate.run` returns the same files', async () => {
-  const output = (await replicate.run(model, {
-    input: { ...quick, image: `data:image/jpeg;base64,${base.image.toString('base64')}` },
-  })) as string[];
+  const output = (await darkroom.replicate.run(model, { input: quick })) as string[];
   expect(output).toHaveLength(1);
   expect(output[0]).toMatch(/\/f\/[\w-]{22,}\/out-0\.png$/);
+  expect(digest(await fetchFile(output[0]!))).toBe(await plainPicture());
 });
 
 test('the same seed gives the same bytes, also after a restart', async () => {
   const first = await predict({});
   const again = await predict({});
   expect(digest(again.files[0])).toBe(digest(first.files[0]));
-  await darkroom.end();
-  await start();
+  await darkroom.start();
   const restarted = await predict({});
   expect(digest(restarted.files[0])).toBe(digest(first.files[0]));
   // What was made before the restart is still there.
-  const before = await replicate.predictions.get(first.prediction.id);
-  const kept = await fetch((before.output as string[])[0]!.replace(/^http:\/\/[^/]+/, darkroom.origin));
-  expect(digest(Buffer.from(await kept.arrayBuffer()))).toBe(digest(first.files[0]));
+  const before = await darkroom.replicate.predictions.get(first.prediction.id);
+  const kept = await fetchFile((before.output as string[])[0]!.replace(/^http:\/\/[^/]+/, darkroom.origin));
+  expect(digest(kept)).toBe(digest(first.files[0]));
 });
 
 test.each([
@@ -132,24 +80,27 @@ test.each([
   ['low_threshold', { low_threshold: 20 }],
   ['high_threshold', { high_threshold: 110 }],
 ])('%s changes the picture', async (_name, change) => {
-  const [plain, changed] = [await predict({}), await predict(change)];
-  expect(changed.prediction.status).toBe('succeeded');
-  expect(digest(changed.files[0])).not.toBe(digest(plain.files[0]));
+  const { prediction, files } = await predict(change);
+  expect(prediction.status).toBe('succeeded');
+  expect(digest(files[0])).not.toBe(await plainPicture());
 });
 
-test.each(['canny', 'depth', 'hed', 'hough', 'normal', 'pose', 'scribble', 'seg'])(
-  '%s: a structure and a picture along it within 20 seconds',
-  async (structure) => {
-    const { prediction, files } = await predict({ structure, image_resolution: 512, return_reference_image: true });
-    expect(prediction.error ?? '').toBe('');
-    expect(prediction.logs).toMatch(/mini set.*untrained/);
-    expect(files).toHaveLength(2);
-    for (const file of files) {
-      expect(await sharp(file).metadata()).toMatchObject({ format: 'png', width: 512, height: 512, channels: 3 });
-    }
-    expect(prediction.metrics?.predict_time).toBeLessThan(20);
-  },
-);
+test.each([
+  ...['canny', 'depth', 'hed', 'hough', 'normal', 'pose', 'scribble'].map((structure) => [structure, 256] as const),
+  // The one that takes longest, at its full size.
+  ['seg', 512] as const,
+])('%s: a structure and a picture along it of %i pixels within 20 seconds', async (structure, size) => {
+  const { prediction, files } = await predict({ structure, image_resolution: size, return_reference_image: true });
+  expect(prediction.error ?? '').toBe('');
+  expect(prediction.logs).toMatch(/mini set.*untrained/);
+  // The structure has the size of the photograph.
+  for (const [index, side] of [512, size].entries()) {
+    const picture = await sharp(files[index]).metadata();
+    expect(picture).toMatchObject({ format: 'png', width: side, height: side, channels: 3 });
+  }
+  expect(files).toHaveLength(2);
+  expect(prediction.metrics?.predict_time).toBeLessThan(20);
+});
 
 test('every scheduler makes a picture of its own', async () => {
   const names = ['DDIM', 'DPMSolverMultistep', 'HeunDiscrete', 'K_EULER_ANCESTRAL', 'K_EULER', 'KLMS', 'PNDM'];
@@ -170,7 +121,7 @@ test('a scale of 1 turns guidance off, and the negative prompt with it', async (
 
 test('thresholds in the wrong order are swapped', async () => {
   const swapped = await predict({ low_threshold: 200, high_threshold: 100 });
-  expect(digest(swapped.files[0])).toBe(digest((await predict({})).files[0]));
+  expect(digest(swapped.files[0])).toBe(await plainPicture());
 });
 
 test('num_outputs gives that many different pictures', async () => {
@@ -180,7 +131,7 @@ test('num_outputs gives that many different pictures', async () => {
 
 test('the smaller side follows image_resolution, in multiples of 64', async () => {
   const wide = await sharp(photograph).resize(400, 300, { fit: 'fill' }).jpeg().toBuffer();
-  const { files } = await predict({ image: wide, image_resolution: 256, return_reference_image: true });
+  const { files } = await predict({ image: jpegUrl(wide), image_resolution: 256, return_reference_image: true });
   expect(await sharp(files[0]).metadata()).toMatchObject({ width: 400, height: 300 });
   expect(await sharp(files[1]).metadata()).toMatchObject({ width: 320, height: 256 });
 });
@@ -211,31 +162,21 @@ test.each([
   expect(prediction.output ?? null).toBeNull();
 });
 
-/** Where a copy of the mini set stands in for the published files, laid out as Hugging Face's cache is. */
-const hub = join(home, 'hub');
-
-async function publishMiniSet(): Promise<void> {
-  await predict({}); // writes the mini set
-  const mini = join(home, 'weights', 'mini');
-  for (const repository of ['runwayml/stable-diffusion-v1-5', 'lllyasviel/sd-controlnet-canny']) {
-    const cache = join(hub, `models--${repository.replace('/', '--')}`);
-    const folder = readdirSync(mini).map((recipe) => join(mini, recipe, repository));
-    cpSync(folder.find(existsSync)!, join(cache, 'snapshots', 'abc'), { recursive: true });
-    mkdirSync(join(cache, 'refs'));
-    writeFileSync(join(cache, 'refs', 'main'), 'abc');
-  }
+/** Copies of the mini set, in the place of the published files. */
+function publish(): string {
+  return publishMiniSet(darkroom.home, ['runwayml/stable-diffusion-v1-5', 'lllyasviel/sd-controlnet-canny']);
 }
 
 test('a cut-off weight file fails the prediction with the file and the remedy, and the next one runs', async () => {
-  await publishMiniSet();
+  await plainPicture(); // writes the mini set
+  const hub = publish();
   const full = await predict({});
   expect(full.prediction.logs).toMatch(/Weights: the full set/);
 
   const base = join(hub, 'models--runwayml--stable-diffusion-v1-5/snapshots/abc');
   const unet = join(base, 'unet/diffusion_pytorch_model.safetensors');
   truncateSync(unet, statSync(unet).size - 1000);
-  await darkroom.end();
-  await start();
+  await darkroom.start();
   const { prediction } = await predict({});
   expect(prediction.status).toBe('failed');
   expect(prediction.error).toMatch(/unet\/diffusion_pytorch_model\.safetensors.*download it again/i);
@@ -246,7 +187,7 @@ test('a cut-off weight file fails the prediction with the file and the remedy, a
 
 test('weights in half precision are converted once, and draw the same picture but for their rounding', async () => {
   const exact = await predict({});
-  await publishMiniSet();
+  const hub = publish();
   const files = readdirSync(hub, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.safetensors'));
   for (const file of files) await roundToHalf(join(hub, file));
   const first = await predict({});
@@ -274,28 +215,23 @@ async function roundToHalf(path: string): Promise<void> {
 }
 
 test('cancel stops a running prediction within two steps', async () => {
-  const { image, ...rest } = { ...quick, image_resolution: 512, steps: 400 };
-  const created = await replicate.predictions.create({
-    version: model,
-    input: { ...rest, image: `data:image/jpeg;base64,${image.toString('base64')}` },
-  });
+  const created = await darkroom.create({ ...quick, image_resolution: 512, steps: 400 });
   const stepsDone = (prediction: Prediction): number =>
     (prediction.logs?.match(/^ *\d+%\|.*\| [1-9]\d*\/400/gm) ?? []).length;
   let prediction = created;
   while (stepsDone(prediction) < 3) {
     expect(prediction.status).toMatch(/starting|processing/);
     await setTimeout(50);
-    prediction = await replicate.predictions.get(created.id);
+    prediction = await darkroom.replicate.predictions.get(created.id);
   }
-  const before = stepsDone(await replicate.predictions.cancel(created.id));
-  const canceled = await ended(prediction);
+  const before = stepsDone(await darkroom.replicate.predictions.cancel(created.id));
+  const canceled = await darkroom.ended(prediction);
   expect(canceled.status).toBe('canceled');
   expect(stepsDone(canceled) - before).toBeLessThanOrEqual(2);
 });
 
 test('an operator may ask for weights that are free for commercial use', async () => {
-  await darkroom.end();
-  await start({ DARKROOM_WEIGHT_LICENCES: 'commercial' });
+  await darkroom.start({ DARKROOM_WEIGHT_LICENCES: 'commercial' });
   const { prediction } = await predict({ structure: 'scribble' });
   expect(prediction.status).toBe('succeeded');
   expect(prediction.logs).toMatch(/^Structure: drawn by lllyasviel\/Annotators \(Apache 2\.0\)/m);

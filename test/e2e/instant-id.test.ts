@@ -1,32 +1,20 @@
 /** The built-in model through the whole product: `darkroom serve` as a process, the unmodified client, a real portrait. */
-import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import Replicate, { type Prediction } from 'replicate';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Program, startProgram } from '../support/program.ts';
+import { digest, fetchFile, servedModel } from '../support/served-model.ts';
 
 const model = 'zsxkib/instant-id:491ddf5be6b827f8931f088ef10c6d015f6d99685e6454e6f04c8ac298979686';
 const portrait = fileURLToPath(new URL('../fixtures/photos/eileen-collins.jpg', import.meta.url));
-const home = mkdtempSync(join(tmpdir(), 'darkroom-e2e-'));
-let darkroom: Program;
-let replicate: Replicate;
+const darkroom = servedModel(model);
+const { predict } = darkroom;
 let photograph: string;
 /** A pose so narrow that the picture is small. */
 let quick: object;
 
 beforeAll(async () => {
-  darkroom = await startProgram('serve', {
-    PORT: '0',
-    DARKROOM_HOME: home,
-    HF_HOME: home,
-    DARKROOM_LOG_LEVEL: 'warn',
-  });
-  replicate = new Replicate({ baseUrl: `${darkroom.origin}/v1`, auth: 'any' });
+  await darkroom.start();
   photograph = dataUrl(readFileSync(portrait));
   const strip = await sharp(portrait).extract({ left: 90, top: 120, width: 320, height: 20 }).jpeg().toBuffer();
   quick = {
@@ -38,31 +26,11 @@ beforeAll(async () => {
     seed: 7,
   };
 });
-afterAll(async () => {
-  await darkroom?.end();
-  rmSync(home, { recursive: true, force: true });
-});
+afterAll(() => darkroom.close());
 
 function dataUrl(file: Buffer): string {
   return `data:image/jpeg;base64,${file.toString('base64')}`;
 }
-
-/** Runs to the end, as the client's own `wait`, which throws where a prediction failed. */
-async function predict(input: object): Promise<{ prediction: Prediction; files: Buffer[] }> {
-  const created = await replicate.predictions.create({ version: model, input });
-  let prediction = created;
-  while (prediction.status === 'starting' || prediction.status === 'processing') {
-    await setTimeout(50);
-    prediction = await replicate.predictions.get(created.id);
-  }
-  const files: Buffer[] = [];
-  for (const output of (prediction.output ?? []) as string[]) {
-    files.push(Buffer.from(await (await fetch(output)).arrayBuffer()));
-  }
-  return { prediction, files };
-}
-
-const digest = (file: Buffer | undefined): string => createHash('sha256').update(file!).digest('hex');
 
 // Less than 30 seconds where nothing else runs (docs/models/instant-id.md); here other tests share the two cores.
 test('a portrait and nothing else: a WebP of 1280×1280 in less than 60 seconds', { timeout: 90_000 }, async () => {
@@ -94,9 +62,9 @@ test('all that can be switched on, through `replicate.run`, twice the same', asy
     output_format: 'jpg',
     output_quality: 40,
   };
-  const output = (await replicate.run(model, { input })) as unknown as string[];
+  const output = (await darkroom.replicate.run(model, { input })) as unknown as string[];
   expect(output).toEqual([0, 1].map((index) => expect.stringMatching(new RegExp(`/out_${index}\\.jpeg$`))));
-  const once = await Promise.all(output.map(async (url) => Buffer.from(await (await fetch(url)).arrayBuffer())));
+  const once = await Promise.all(output.map(fetchFile));
   expect(await sharp(once[0]).metadata()).toMatchObject({ format: 'jpeg', width: 1024, height: 64 });
   const { files } = await predict(input);
   expect(files.map(digest)).toEqual(once.map(digest));
@@ -131,7 +99,7 @@ test.each([
   [{ seed: 1.5 }, /seed/],
   [{ enable_lcm: 'yes' }, /enable_lcm/],
 ])('%j is refused at once, and the message names the input', async (change, message) => {
-  await expect(replicate.predictions.create({ version: model, input: { ...quick, ...change } })).rejects.toMatchObject({
+  await expect(darkroom.create({ ...quick, ...change })).rejects.toMatchObject({
     message: expect.stringMatching(message),
     response: { status: 422 },
   });

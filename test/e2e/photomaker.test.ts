@@ -1,17 +1,14 @@
 /** The built-in model through the whole product: `darkroom serve` as a process, the unmodified client, a real portrait. */
-import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import Replicate, { type Prediction } from 'replicate';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readTensor } from '../../src/weights/read-tensor.ts';
 import { readSafetensors } from '../../src/weights/safetensors.ts';
 import { type TensorToWrite, writeSafetensors } from '../../src/weights/write-safetensors.ts';
-import { type Program, startProgram } from '../support/program.ts';
+import { publishMiniSet } from '../support/mini-set.ts';
+import { digest, fetchFile, servedModel } from '../support/served-model.ts';
 
 const model = 'tencentarc/photomaker:ddfc2b08d209f9fa8c1eca692712918bd449f695dabb4a958da31802a9570fe4';
 const portrait = readFileSync(fileURLToPath(new URL('../fixtures/photos/eileen-collins.jpg', import.meta.url)));
@@ -20,37 +17,10 @@ const input_image = jpeg(portrait);
 /** Short: the second step is the first one that sees the photograph. */
 const quick = { input_image, num_steps: 2, style_strength_ratio: 15, seed: 7 };
 
-const home = mkdtempSync(join(tmpdir(), 'darkroom-e2e-'));
-let darkroom: Program;
-let replicate: Replicate;
-
-beforeAll(async () => {
-  darkroom = await startProgram('serve', {
-    PORT: '0',
-    DARKROOM_HOME: home,
-    HF_HOME: home,
-    DARKROOM_LOG_LEVEL: 'warn',
-  });
-  replicate = new Replicate({ baseUrl: `${darkroom.origin}/v1`, auth: 'any' });
-});
-afterAll(async () => {
-  await darkroom?.end();
-  rmSync(home, { recursive: true, force: true });
-});
-
-/** Runs to the end; @returns the prediction and the bytes of its files */
-async function predict(input: object): Promise<{ prediction: Prediction; files: Buffer[] }> {
-  let prediction = await replicate.predictions.create({ version: model, input });
-  while (prediction.status === 'starting' || prediction.status === 'processing') {
-    await setTimeout(50);
-    prediction = await replicate.predictions.get(prediction.id);
-  }
-  const outputs = (prediction.output ?? []) as string[];
-  const files = outputs.map(async (url) => Buffer.from(await (await fetch(url)).arrayBuffer()));
-  return { prediction, files: await Promise.all(files) };
-}
-
-const digest = (file: Buffer | undefined): string => createHash('sha256').update(file!).digest('hex');
+const darkroom = servedModel(model);
+const { predict } = darkroom;
+beforeAll(() => darkroom.start());
+afterAll(() => darkroom.close());
 
 test('a portrait alone gives a picture within 30 seconds, everything else at its default', async () => {
   const { prediction, files } = await predict({ input_image });
@@ -68,8 +38,8 @@ test('a portrait alone gives a picture within 30 seconds, everything else at its
 
 test('`replicate.run` uploads the photographs, and the same seed gives the same bytes', async () => {
   const { files } = await predict(quick);
-  const [output] = (await replicate.run(model, { input: { ...quick, input_image: portrait } })) as string[];
-  expect(digest(Buffer.from(await (await fetch(output!)).arrayBuffer()))).toBe(digest(files[0]));
+  const [output] = (await darkroom.replicate.run(model, { input: { ...quick, input_image: portrait } })) as string[];
+  expect(digest(await fetchFile(output!))).toBe(digest(files[0]));
 });
 
 test('four photographs and two outputs, in a style', async () => {
@@ -126,7 +96,7 @@ test.each([
 });
 
 test.each([
-  ['input_image', { input_image: undefined }],
+  ['input_image', { input_image: undefined, input_image2: input_image }],
   ['num_steps', { num_steps: 0 }],
   ['num_steps', { num_steps: 101 }],
   ['num_steps', { num_steps: 2.5 }],
@@ -140,22 +110,17 @@ test.each([
   ['seed', { seed: 2_147_483_648 }],
   ['style_name', { style_name: 'Disney Character' }],
 ])('%s is refused at once: %j', async (field, change) => {
-  await expect(replicate.predictions.create({ version: model, input: { ...quick, ...change } })).rejects.toThrow(
-    new RegExp(`422[^]*${field}`),
-  );
+  await expect(darkroom.create({ ...quick, ...change })).rejects.toThrow(new RegExp(`422[^]*${field}`));
 });
 
-/** A copy of the mini set, laid out as Hugging Face's cache is. Its safety checker finds everything unsafe. */
+/** A copy of the mini set in the place of the published files. Its safety checker finds everything unsafe. */
 async function publishPrudish(): Promise<void> {
-  const mini = join(home, 'weights', 'mini');
-  for (const repository of ['SG161222/RealVisXL_V3.0', 'TencentARC/PhotoMaker', 'runwayml/stable-diffusion-v1-5']) {
-    const found = readdirSync(mini).map((recipe) => join(mini, recipe, repository));
-    const cache = join(home, 'hub', `models--${repository.replace('/', '--')}`);
-    cpSync(found.find(existsSync)!, join(cache, 'snapshots', 'abc'), { recursive: true });
-    mkdirSync(join(cache, 'refs'));
-    writeFileSync(join(cache, 'refs', 'main'), 'abc');
-  }
-  const file = join(home, 'hub/models--runwayml--stable-diffusion-v1-5/snapshots/abc/safety_checker/model.safetensors');
+  const hub = publishMiniSet(darkroom.home, [
+    'SG161222/RealVisXL_V3.0',
+    'TencentARC/PhotoMaker',
+    'runwayml/stable-diffusion-v1-5',
+  ]);
+  const file = join(hub, 'models--runwayml--stable-diffusion-v1-5/snapshots/abc/safety_checker/model.safetensors');
   const tensors = new Map<string, TensorToWrite>();
   for (const [name, { dtype, shape, ...tensor }] of (await readSafetensors(file)).tensors) {
     const values = (await readTensor({ dtype, shape, ...tensor })).data as Float32Array;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { addDatabase } from '../support/databases.ts';
 import { type Program, runProgram, startProgram } from '../support/program.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -11,8 +12,10 @@ const testModels = fileURLToPath(new URL('../support/models/', import.meta.url))
 const photograph = fileURLToPath(new URL('../fixtures/photos/eileen-collins.jpg', import.meta.url));
 let folder: string;
 
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'darkroom-serve-'));
+  // The other folders are new ones.
+  for (const name of ['held', 'stuck']) await addDatabase(join(folder, name));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -3,13 +3,14 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { databaseKinds, makePlace } from '../support/databases.ts';
+import { addDatabase, databaseKinds, makePlace } from '../support/databases.ts';
 import { type Program, runProgram, startProgram } from '../support/program.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
 let folder: string;
-beforeAll(() => {
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'darkroom-tokens-'));
+  for (const name of ['reached', 'killed', 'misused']) await addDatabase(join(folder, name));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

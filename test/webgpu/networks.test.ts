@@ -1,4 +1,4 @@
-/** Every network on ONNX Runtime's WebGPU provider, by a Vulkan driver that needs no GPU. */
+/** Every kernel of every network on ONNX Runtime's WebGPU provider, by a Vulkan driver that needs no GPU. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,22 @@ const closest = 1e-5;
 
 /** Has a convolution from six to eight channels, which the provider gets wrong (docs/decisions/webgpu-operators.md). */
 const faulty = 'openpose';
+
+/** Cases whose every node, with its attributes, types and shapes, stands in another case too: no kernel is theirs alone. */
+const ofOthers = [
+  'clip-text-checkpoint',
+  'clip-text-early-states',
+  'clip-text-projection',
+  'clip-vision',
+  'clip-whole-vision',
+  'lora-processors',
+  'lora-text',
+  'resampler-bin',
+  'unet-controlnet',
+  'unet-controlnet-batch',
+  'unet-float16',
+  'unet-sdxl',
+];
 
 describe.runIf(useSoftwareVulkan())('agrees with the reference on WebGPU', { timeout: 300_000 }, async () => {
   // While one session is open, the shaders that others compiled are kept: networks that are alike share them. It is also
@@ -41,7 +57,9 @@ describe.runIf(useSoftwareVulkan())('agrees with the reference on WebGPU', { tim
     }
   };
   const cases = await readdir(folder);
-  test.for(cases.filter((name) => name !== faulty))('%s', (name, { annotate }) => agrees(name, annotate));
+  test.for(cases.filter((name) => name !== faulty && !ofOthers.includes(name)))('%s', (name, { annotate }) =>
+    agrees(name, annotate),
+  );
   // Fails once the kernel is mended.
   test.fails(`${faulty} still meets a faulty kernel`, ({ annotate }) => agrees(faulty, annotate));
 });
