@@ -51,11 +51,10 @@ const base: WeightRepository = {
   ...openRail,
 };
 
+const authors = 'unclear: that of its author, who is another than its publisher';
+
 /** A checkpoint that a hosting service has published again, under its own licence; its author's terms may be others. */
-function republished(
-  name: string,
-  licence = 'unclear: that of its author, who is another than its publisher',
-): WeightRepository {
+function republished(name: string, licence = authors): WeightRepository {
   return { repository: `stablediffusionapi/${name}`, files: filesOf('pickled'), licence, commercialUse: false };
 }
 
@@ -64,7 +63,7 @@ export const albedoBaseXl13: WeightRepository = {
   repository: 'frankjoshua/albedobaseXL_v13',
   mirrors: ['stablediffusionapi/albedobase-xl-v13'],
   files: filesOf('float32'),
-  licence: 'unclear: that of its author, who is another than its publisher',
+  licence: authors,
   commercialUse: false,
 };
 
