@@ -87,6 +87,10 @@ describe('pictures', () => {
   });
 });
 
+test('a seed of more than 64 bits is refused', async () => {
+  await expect(predict({ seed: '18446744073709551616' })).rejects.toMatchObject({ name: 'InputError', field: 'seed' });
+});
+
 test('empty prompts are prompts', async () => {
   const drawn = await only({ ...quick, prompt: '' });
   expect(drawn).not.toBe(await only(quick));
