@@ -2,7 +2,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { SettingsError } from './errors.ts';
 
-/** Everything that environment variables decide, read once at the start of a process. README.md lists them. */
+/** Everything that environment variables decide, read once at the start of a process. docs/operating.md lists them. */
 export interface Settings {
   host: string;
   port: number;
