@@ -34,6 +34,9 @@ const ofOthers = [
   'unet-float16',
   'unet-sdxl',
 ];
+/** Whose kinds of changes `lora-dora` has all together, with other sizes. */
+const ofDora = ['lora-differences', 'lora-glora', 'lora-in-turn', 'lora-loha', 'lora-lokr'];
+const elsewhere: ReadonlySet<string> = new Set([faulty, ...ofOthers, ...ofDora]);
 
 describe.runIf(useSoftwareVulkan())('agrees with the reference on WebGPU', { timeout: 300_000 }, async () => {
   // While one session is open, the shaders that others compiled are kept: networks that are alike share them. It is also
@@ -57,9 +60,7 @@ describe.runIf(useSoftwareVulkan())('agrees with the reference on WebGPU', { tim
     }
   };
   const cases = await readdir(folder);
-  test.for(cases.filter((name) => name !== faulty && !ofOthers.includes(name)))('%s', (name, { annotate }) =>
-    agrees(name, annotate),
-  );
+  test.for(cases.filter((name) => !elsewhere.has(name)))('%s', (name, { annotate }) => agrees(name, annotate));
   // Fails once the kernel is mended.
   test.fails(`${faulty} still meets a faulty kernel`, ({ annotate }) => agrees(faulty, annotate));
 });
