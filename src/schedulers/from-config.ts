@@ -191,8 +191,9 @@ function ladderOptions(config: ConfigReader, name: SchedulerName, steps: number)
   // DEIS ends where the training began, UniPC and DPM-Solver and Euler as they are told, the rest without noise.
   const fixed = name === 'DEISMultistepScheduler' ? 'sigma_min' : 'zero';
   const told = 'final_sigmas_type' in keys ? config.oneOf('final_sigmas_type', ['zero', 'sigma_min']) : fixed;
-  // A Karras spacing ends at the smallest sigma already, and these two then stay there for their last step.
-  const stays = karras && (name === 'DEISMultistepScheduler' || name === 'UniPCMultistepScheduler');
+  // A Karras spacing ends at its own last sigma, and the solvers then stay there for their last step. DPM-Solver did so up to
+  // diffusers 0.25, which is where "sigma_min" is asked for; a single step, which begins at the last sigma, goes nowhere.
+  const stays = karras && 'solver_order' in keys;
   return {
     alphas,
     steps,

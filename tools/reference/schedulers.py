@@ -90,8 +90,8 @@ def cases_0_25_0():
     yield "heun", heun, sdxl, {}, all_steps, {}
     yield "deis", deis, sdxl, {}, all_steps, {}
     yield "dpm-solver", dpm, sdxl, sigma_min, all_steps, {}
-    yield "dpm-solver-karras", dpm, {**sdxl, **karras}, sigma_min, [2, *all_steps[2:]], {}
-    yield "dpm-solver-karras-sde", dpm, {**sdxl, **karras, **sde}, sigma_min, [2, *all_steps[2:]], {}
+    yield "dpm-solver-karras", dpm, {**sdxl, **karras}, sigma_min, all_steps, {}
+    yield "dpm-solver-karras-sde", dpm, {**sdxl, **karras, **sde}, sigma_min, all_steps, {}
     yield "lcm", lcm, sdxl, {}, [1, 2, 3, 4, 5, 8, 15, 50], {}
 
 
