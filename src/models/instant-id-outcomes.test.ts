@@ -91,11 +91,12 @@ test('a seed of more than 64 bits is refused', async () => {
   await expect(predict({ seed: '18446744073709551616' })).rejects.toMatchObject({ name: 'InputError', field: 'seed' });
 });
 
-test('empty prompts are prompts', async () => {
+test('empty prompts are prompts, and of long ones the log shows the beginning', async () => {
   const drawn = await only({ ...quick, prompt: '' });
   expect(drawn).not.toBe(await only(quick));
-  const lines = await linesOf(() => predict({ ...quick, prompt: '', negative_prompt: '' }));
-  expect(lines).toEqual(expect.arrayContaining(['[Debug] Prompt: , ', '[Debug] Neg Prompt: ']));
+  const lines = await linesOf(() => predict({ ...quick, prompt: '', negative_prompt: 'x'.repeat(1001) }));
+  const logged = ['[Debug] Prompt: , ', `[Debug] Neg Prompt: ${'x'.repeat(1000)} …`];
+  expect(lines).toEqual(expect.arrayContaining(logged));
 });
 
 test('the log says what the original says', async () => {
