@@ -1,8 +1,8 @@
 /**
- * CLIP's tokenizer as transformers runs it where `ftfy` is not installed, which is how the models here ran it.
+ * CLIP's tokenizer as transformers runs it.
  * https://github.com/huggingface/transformers/blob/v4.36.2/src/transformers/models/clip/tokenization_clip.py#L262-L470
  *
- * Not here: `ftfy` repairs; pairs of texts.
+ * Not here: pairs of texts.
  */
 import type { Normalization } from './clip-normalization.ts';
 import { clipVocabulary, endToken, startToken } from './clip-vocabulary.ts';

@@ -6,7 +6,7 @@
  * Not here: textual inversion; a name after `embedding:` is passed over, as ComfyUI does with files that are not there.
  */
 import { float32, type Tensor } from '../math/tensor.ts';
-import { withAccents } from './clip-normalization.ts';
+import { withFtfy } from './clip-normalization.ts';
 import { encodeText, type Padding, windowLength, windowOf } from './clip-tokenizer.ts';
 import { endToken, startToken } from './clip-vocabulary.ts';
 import { parseWeights } from './prompt-weights.ts';
@@ -48,7 +48,7 @@ export function tokenizeWeighted(prompt: string, padding: Padding, field: string
         word = name.slice(name.replace(/^,+|,+$/g, '').length);
       }
       // ComfyUI has the first encoder's tokenizer for both, and fills windows up by itself.
-      if (word !== '') words.push(encodeText(word, withAccents, endToken).map((id) => [id, weight]));
+      if (word !== '') words.push(encodeText(word, withFtfy, endToken).map((id) => [id, weight]));
     }
   }
   return { windows: windowsOf(words, padding), passedOver };

@@ -29,6 +29,12 @@ def use_transformers_4_36():
     sys.path.insert(0, str(Path(__file__).resolve().parent / ".venv" / "transformers-4.36.2"))
 
 
+def use_ftfy():
+    """Makes ftfy 6.2.0 importable, which tokenizers that are made from then on use."""
+    sys.modules.pop("ftfy", None)
+    sys.path.insert(0, str(Path(__file__).resolve().parent / ".venv" / "ftfy-6.2.0"))
+
+
 def use_controlnet_aux(release):
     """Makes controlnet_aux importable: "0.0.3" or "0.0.6"; with timm, from which MiDaS takes its vision transformer."""
     environment = Path(__file__).resolve().parent / ".venv"

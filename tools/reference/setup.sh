@@ -17,6 +17,8 @@ for release in 0.11.1 0.15.1 0.25.0 0.29.2; do
 done
 # The release of PhotoMaker, whose CLIP tokenizer and pooling differ (`fixtures.use_transformers_4_36()`).
 .venv/bin/pip install --quiet --no-deps --target .venv/transformers-4.36.2 transformers==4.36.2 tokenizers==0.15.2
+# What face-to-many's tokenizer has installed and the other models' have not (`fixtures.use_ftfy()`).
+.venv/bin/pip install --quiet --no-deps --target .venv/ftfy-6.2.0 ftfy==6.2.0 wcwidth==0.2.14
 # Fuses PhotoMaker's LoRA, as in its own container.
 .venv/bin/pip install --quiet --no-deps --target .venv/peft-0.7.1 peft==0.7.1 accelerate==0.26.1 psutil==5.9.8
 # InstantID's release of it.

@@ -3,7 +3,7 @@ What the originals make of prompts before the text encoder, and of its results: 
 
 - the later tokenizer of transformers 4.36.2, without ftfy;
 - PhotoMaker's trigger word, by its own pipeline;
-- ComfyUI's weights and windows, by the copy of its `sd1_clip.py` in lllyasviel/Fooocus.
+- ComfyUI's weights and windows, by the copy of its `sd1_clip.py` in lllyasviel/Fooocus, with ftfy 6.2.0.
 
 README.md says where the sources of the last two are put.
 """
@@ -80,6 +80,11 @@ weighted_prompts = [
     "(" + "word " * 160 + ":0.7) end",
     "日本語の写真" * 20,
     "crème (brûlée:1.5) naïve 😀",
+    "a woman\u2019s \u201c(red:1.2)\u201d hat, \u2018tis \u201eso\u201f \u02bcn",
+    "ﬂuﬃeﬆ ﬅ Ĳssel ŉ ǅ ＬＯＵＤ\u3000Ｕﾀｰﾝ (９０ｓ：1.3) ａ＆ｂ",
+    "👩\u200d🚀 ❤\ufe0f e\u0301\u0327 \u212b \u00a0x\u2009y\u2028z\u0085w",
+    "\x1b[31mred\x1b[0m a\x07b\x7f \ufeffc \u206ad \ufffae \ufffd \ue000 \u200eleft \u00adsoft",
+    "日本語、(絵画:1.4)한국어 русский ΣΑΣ İ",
 ]
 
 
@@ -144,6 +149,7 @@ def trigger_word(load):
 
 
 def comfy(tokenizer_folder):
+    fixtures.use_ftfy()
     # Its memory management looks for a GPU; none of it takes part here.
     for name in ("ops", "model_management", "clip_model"):
         sys.modules[f"ldm_patched.modules.{name}"] = types.ModuleType(name)
@@ -203,7 +209,7 @@ if __name__ == "__main__":
         folder / "provenance-stages.json",
         {
             "command": "tools/reference/.venv/bin/python tools/reference/text_stages.py",
-            "packages": {"transformers": "4.36.2", "torch": torch.__version__},
+            "packages": {"transformers": "4.36.2", "ftfy": "6.2.0", "torch": torch.__version__},
             "sources": {"TencentARC/PhotoMaker": "6ec44fc", "lllyasviel/Fooocus": "59f183a"},
         },
     )
