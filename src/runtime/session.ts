@@ -74,12 +74,17 @@ async function create(
       logSeverityLevel: 3,
     });
   } catch (error) {
-    const [first] = providers;
-    const hint =
-      first === 'cpu' ? '' : ` If this machine has no such device, set DARKROOM_DEVICE=cpu and not ${first}.`;
-    const message = `ONNX Runtime could not load ${model.file ?? 'a network'}. ${reason(error)}${hint}`;
+    const hint = providers[0] === 'cpu' ? '' : ` ${deviceHint(providers[0]!)}`;
+    const message = `ONNX Runtime could not load ${model.file ?? 'a network'}. ${reason(error).replace(/\.?$/, '.')}${hint}`;
     throw model.file ? new WeightError(message, { cause: error }) : new RuntimeFailure(message, { cause: error });
   }
+}
+
+/** What ONNX Runtime says of a device that is not there names no remedy. */
+function deviceHint(device: string): string {
+  if (device !== 'cuda') return `If this machine has no such device, set DARKROOM_DEVICE=cpu and not ${device}.`;
+  const install = 'npm rebuild onnxruntime-node --onnxruntime-node-install=cuda12';
+  return `CUDA needs an NVIDIA card and libraries of its own (${install}); without them set DARKROOM_DEVICE=cpu.`;
 }
 
 /** The provider with the nodes that it is to leave to the CPU. It takes no empty list. */
