@@ -16,7 +16,10 @@ const own = {
 } as unknown as ModelDefinition;
 
 test('the page that was written for a model', async () => {
-  expect(await readmeOf(controlnet as unknown as ModelDefinition)).toMatch(/^# rossjillian\/controlnet\n/);
+  const page = await readmeOf(controlnet as unknown as ModelDefinition);
+  expect(page).toMatch(/^# rossjillian\/controlnet\n/);
+  expect(page).toContain('file\n`src/models/controlnet.ts`. The reference');
+  expect(page).not.toContain('](../');
 });
 
 test('a page from the definition, also where another owner has a model of that name', async () => {

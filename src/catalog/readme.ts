@@ -15,7 +15,12 @@ async function writtenPage(model: ModelDefinition): Promise<string | undefined> 
   if (!/^[a-z0-9][a-z0-9._-]*$/i.test(model.name)) return undefined;
   const page = await readFile(new URL(`${model.name}.md`, pages), 'utf8').catch(() => undefined);
   // Models of other owners may have the same name.
-  return page?.startsWith(`# ${slug(model)}\n`) ? page : undefined;
+  return page?.startsWith(`# ${slug(model)}\n`) ? withoutOwnLinks(page) : undefined;
+}
+
+/** Who reads the page through the API has none of the files beside it: the text of such a link stays. */
+function withoutOwnLinks(page: string): string {
+  return page.replace(/\[([^\]]+)\]\((?!https?:)[^)]+\)/g, '$1');
 }
 
 function generatedPage(model: ModelDefinition): string {
