@@ -100,7 +100,7 @@ test('empty prompts are prompts, and of long ones the log shows the beginning', 
 });
 
 test('the log says what the original says', async () => {
-  const lines = await linesOf(() => predict({ num_outputs: 2, output_format: 'jpg', num_inference_steps: 1 }));
+  const lines = await linesOf(() => predict({ ...quick, num_outputs: 2, output_format: 'jpg' }));
   expect(lines[0]).toBe('Using seed: 7');
   const saved = (index: number): string[] => [
     'NSFW content detected: False',
@@ -118,7 +118,7 @@ test('the log says what the original says', async () => {
 });
 
 test('the mini set, which finds nobody, takes a face in the middle for granted and says so', async () => {
-  const lines = await linesOf(() => predict({ pose_image: otherStrip, num_inference_steps: 1 }));
+  const lines = await linesOf(() => predict({ ...quick, pose_image: otherStrip }));
   expect(lines.filter((line) => line.startsWith('Faces:'))).toEqual(
     ['image', 'pose_image'].map((field) => expect.stringMatching(new RegExp(`finds nobody, .* middle of ${field} `))),
   );
@@ -204,7 +204,8 @@ test('an unsafe picture fails the whole prediction in the original’s words, an
   const files: OutputFile[] = [];
   const run = async (): Promise<void> => {
     const surroundings = { ...context, residency: { ...context.residency, use } };
-    for await (const file of instantId.predict({ ...request, num_outputs: 3 }, surroundings)) files.push(file);
+    for await (const file of instantId.predict({ ...request, ...quick, num_outputs: 3 }, surroundings))
+      files.push(file);
   };
   const message = 'NSFW content detected. Try running it again, or try a different prompt.';
   const lines = await linesOf(() => expect(run()).rejects.toMatchObject({ name: 'InputError', message }));
