@@ -16,7 +16,7 @@ import faceToMany from './face-to-many.ts';
 interface Run {
   name: string;
   input: Omit<InputOf<typeof faceToMany.inputs>, 'custom_lora_url'>;
-  /** Whether the LoRA of the style is taken as the caller's own. */
+  /** Whether the caller has a LoRA of their own: of all kinds that ComfyUI applies, by all names that it knows. */
   custom_lora: boolean;
   size: [width: number, height: number];
   picture: string;
@@ -104,9 +104,7 @@ async function predict({ input, custom_lora }: Run) {
     licences: 'all',
     locate: async (repositories) => ({ set: 'full', folders: repositories.map(place) }),
   };
-  const custom_lora_url = custom_lora
-    ? join(own, 'artificialguybr/3DRedmond-V1/3DRedmond-3DRenderStyle-3DRenderAF.safetensors')
-    : undefined;
+  const custom_lora_url = custom_lora ? join(own, 'of-all-kinds.safetensors') : undefined;
   const image = join(cases, input.image!);
   const pictures: RgbImage[] = [];
   for await (const { name, bytes } of faceToMany.predict({ ...input, image, custom_lora_url }, context)) {

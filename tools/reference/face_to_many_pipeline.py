@@ -68,6 +68,7 @@ from comfy.ldm.modules.distributions.distributions import DiagonalGaussianDistri
 import philox  # noqa: E402
 import tiny_sdxl  # noqa: E402
 from fixtures import randomize, save_tensors, write_json, write_provenance  # noqa: E402
+from lora_files import Kinds  # noqa: E402
 from original_layout import unet_name  # noqa: E402
 from schedulers_torch import use_linspace_of_torch_2  # noqa: E402
 
@@ -242,6 +243,7 @@ depth_file = weights / "lllyasviel" / "ControlNet" / "annotator" / "ckpts" / "dp
 lora_files = {
     "3D": weights / "artificialguybr" / "3DRedmond-V1" / "3DRedmond-3DRenderStyle-3DRenderAF.safetensors",
     "Emoji": weights / "fofr" / "sdxl-emoji" / "lora.safetensors",
+    "custom": weights / "of-all-kinds.safetensors",
 }
 
 
@@ -293,6 +295,38 @@ def write_loras():
             kohya[f"{path}.alpha"] = torch.tensor(1.5)
     save_tensors(lora_files["3D"], kohya)
     save_tensors(lora_files["Emoji"], processors)
+
+
+def write_custom_lora():
+    """
+    Of all kinds that ComfyUI applies, and in all ways of naming layers that it knows. It changes little: of a network that
+    leads far away, steps would blow up the small differences between two programs.
+    """
+    kinds, tensors = Kinds(seed_of_networks + 2, torch.float16), {}
+
+    def add(weights, keep, names):
+        found = [key for key, weight in weights.items() if weight.dim() == 2 and any(part in key for part in keep)]
+        for index, key in enumerate(found):
+            name = names[index % len(names)](key.removesuffix(".weight"))
+            for part, value in kinds.next("any", weights[key].float()).items():
+                tensors[f"{name}.{part}"] = value if part in ("alpha", "dora_scale") else 0.4 * value
+
+    unet = load_file(tiny_sdxl.weight_file(tiny_sdxl.base / "unet"))
+    original = lambda name: unet_name(f"{name}.", per_level=3, attention_levels=(0, 1)).removesuffix(".")
+    processor = lambda name: name.replace(".to_", ".processor.to_").replace(".to_out.0", ".to_out")
+    underscored = lambda prefix, rename=lambda name: name: lambda name: prefix + rename(name).replace(".", "_")
+    names = [underscored("lora_unet_", original), underscored("lora_unet_"), lambda name: f"unet.{processor(name)}", processor]
+    add(unet, (".attn2.", ".ff."), names)
+    for name in ("conv_norm_out", "mid_block.resnets.1.norm2", "up_blocks.0.attentions.1.norm"):
+        for part in ("weight", "bias"):
+            size = unet[f"{name}.{part}"].shape
+            tensors[f"lora_unet_{original(name).replace('.', '_')}.{part[0]}_norm"] = 0.4 * kinds.random(*size, fan_in=9)
+    first = load_file(tiny_sdxl.weight_file(tiny_sdxl.base / "text_encoder"))
+    second = load_file(tiny_sdxl.weight_file(tiny_sdxl.base / "text_encoder_2"))
+    layers = (".self_attn.", ".mlp.")
+    add(first, layers, [underscored("lora_te_"), underscored("lora_te1_"), lambda name: f"text_encoder.{name}"])
+    add(second, layers, [underscored("lora_te2_"), lambda name: f"text_encoder_2.{name}"])
+    save_tensors(lora_files["custom"], tensors)
 
 
 # Noise of a CUDA device, by the words of philox.py for many threads at once.
@@ -488,13 +522,14 @@ if __name__ == "__main__":
     brownian_interval._randn = cuda_randn
     assert cuda_randn((7,), torch.float32, None, 2**33 + 9).tolist() == philox.draw(2**33 + 9, 0, 7)[0]
     write_loras()
+    write_custom_lora()
     graph = Graph()
     target = folder / "face-to-many"
     target.mkdir(exist_ok=True)
     cases, tensors = [], {}
     for name, ((left, top, width, height), changes) in runs.items():
         request = {**defaults, **changes}
-        request["lora"] = lora_files[request["style"]]
+        request["lora"] = lora_files["custom" if request["custom"] else request["style"]]
         picture = target / f"{name}-photograph.png"
         photo.crop((left, top, left + width, top + height)).save(picture, optimize=True)
         with tempfile.TemporaryDirectory() as output:
