@@ -51,6 +51,16 @@ test.each([
   expect(() => parseInputFlags([flag], fields)).toThrow(message);
 });
 
+test('another name of an input counts, unless an input has it', () => {
+  const portrait = { input_image: image({ description: '', alias: 'image' }) };
+  const url = 'https://example.com/a.png';
+  expect(parseInputFlags([`image=${url}`], portrait)).toEqual({ input_image: url });
+  expect(parseInputFlags([`image=${url}`], { ...portrait, ...fields })).toEqual({ image: url });
+  expect(() => parseInputFlags([`image=${url}`, `input_image=${url}`], portrait)).toThrow(
+    /"input_image" is given twice/,
+  );
+});
+
 test('an input cannot be given twice', () => {
   expect(() => parseInputFlags(['steps=1', 'steps=2'], fields)).toThrow(/"steps" is given twice/);
 });

@@ -16,7 +16,7 @@ export function parseInputFlags(flags: readonly string[], fields: Fields): Recor
   for (const flag of flags) {
     const equals = flag.indexOf('=');
     if (equals < 1) throw new UsageError(`-i ${flag}: write -i name=value, or -i name=@file for a file.`);
-    const name = flag.slice(0, equals);
+    const name = ownName(flag.slice(0, equals), fields);
     const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
     if (!field)
       throw new UsageError(`-i ${flag}: there is no input "${name}". There are: ${Object.keys(fields).join(', ')}.`);
@@ -24,6 +24,12 @@ export function parseInputFlags(flags: readonly string[], fields: Fields): Recor
     input[name] = parseValue(name, flag.slice(equals + 1), field);
   }
   return input;
+}
+
+/** An input may have another name that clients call it by (`catalog/fields.ts`). */
+function ownName(given: string, fields: Fields): string {
+  const meant = Object.entries(fields).find(([, field]) => 'alias' in field && field.alias === given);
+  return Object.hasOwn(fields, given) ? given : (meant?.[0] ?? given);
 }
 
 function parseValue(name: string, value: string, field: Field): unknown {
