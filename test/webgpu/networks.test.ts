@@ -16,10 +16,13 @@ const folder = fileURLToPath(new URL('../fixtures/networks/', import.meta.url));
 /** As on the CPU: a few times the largest error measured (docs/numerics.md). */
 const closest = 1e-5;
 
-/** Has a convolution from six to eight channels, which the provider gets wrong (docs/decisions/webgpu-operators.md). */
+/** Has a convolution from six to eight channels, whose places the provider gets wrong (docs/decisions/webgpu-operators.md). */
 const faulty = 'openpose';
 
-/** Cases whose every node, with its attributes, types and shapes, stands in another case too: no kernel is theirs alone. */
+/**
+ * Cases whose every node, with its attributes, types and shapes, stands in another case too: no kernel is theirs alone. All
+ * of them: `DARKROOM_DEVICE=webgpu npx darkroom parity test/fixtures/networks/*`.
+ */
 const ofOthers = [
   'clip-text-checkpoint',
   'clip-text-early-states',
