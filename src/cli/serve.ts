@@ -51,8 +51,6 @@ async function run(args: string[]): Promise<number> {
   const database = await openDatabase(settings, log);
   const files = createLocalFileStore(join(settings.home, 'files'));
   const accounts = await openAccounts(database, settings, log);
-  const firstToken = await accounts.firstToken();
-  if (firstToken) process.stdout.write(firstTokenNotice(firstToken));
   const predictions = await createPredictions(database, log);
   const webhooks = startWebhooks({ database, secrets: accounts, settings, log });
   const parts = { predictions, webhooks, files, models, settings, log };
@@ -72,6 +70,9 @@ async function run(args: string[]): Promise<number> {
   const address = await app.listen({ host: settings.host, port: settings.port }).catch((error: unknown) => {
     throw listenFault(error, settings);
   });
+  // Not before: who starts the server again after a fault would have a token that nobody wrote down.
+  const firstToken = await accounts.firstToken();
+  if (firstToken) process.stdout.write(firstTokenNotice(firstToken));
   const withdraw = await publishServer(settings, app.server.address() as AddressInfo, administrationKey);
   process.stdout.write(`Darkroom listens on ${address}\n`);
 

@@ -154,7 +154,7 @@ test('where fetching what is missing would be in vain, because its licence is re
   const { set, reason } = await locateWeights([canny, antelopev2], settings('auto', 'commercial'));
   expect(set).toBe('mini');
   expect(reason).toMatch(
-    /^Not on this disk: lllyasviel\/sd-controlnet-canny, DIAMONIK7777\/antelopev2\. Having them would not /,
+    /^Not on this disk: lllyasviel\/sd-controlnet-canny, DIAMONIK7777\/antelopev2\. They would not /,
   );
   expect(reason).toMatch(
     /: DIAMONIK7777\/antelopev2 \(non-commercial research only\)\. DARKROOM_WEIGHT_LICENCES is commercial/,

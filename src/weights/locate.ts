@@ -32,7 +32,7 @@ export async function locateWeights(
   if (incomplete.length === 0) return { set: 'full', folders: states.map(({ folder }) => folder) };
   if (settings.weights === 'auto') {
     const missing = `Not on this disk: ${incomplete.map(({ repository: { repository } }) => repository).join(', ')}.`;
-    const reason = refusal ? `${missing} Having them would not help: ${refusal}` : missing;
+    const reason = refusal ? `${missing} They would not be used either. ${refusal}` : missing;
     return { ...(await locateMini(repositories, settings)), reason };
   }
   throw new WeightError(

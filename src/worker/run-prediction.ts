@@ -98,5 +98,11 @@ function endOf(id: string, error: unknown): EngineMessage {
   if (error instanceof WeightError) return { type: 'failed', id, cause: 'weights', error: message };
   // The stack is for the operator's log; the caller sees the message alone.
   process.stderr.write(`${error instanceof Error ? error.stack : message}\n`);
-  return { type: 'failed', id, cause: 'engine', error: message };
+  return { type: 'failed', id, cause: 'engine', error: withoutPlace(error) ?? message };
+}
+
+/** An error of the operating system names a place on this machine, which is nobody's business. */
+function withoutPlace(error: unknown): string | undefined {
+  if (!(error instanceof Error && 'syscall' in error && 'code' in error)) return undefined;
+  return `The engine could not go on: ${error.code} from ${error.syscall}. The server's log says where.`;
 }
