@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { finishedPrediction } from '../../test/support/prediction.ts';
 import {
   interruptedError,
   type Prediction,
@@ -15,32 +16,16 @@ function prediction(status: PredictionStatus, changes: Partial<Prediction> = {})
   const running = status === 'processing';
   const terminal = !running && status !== 'starting';
   return {
-    id: '01k00000000000000000000000',
-    account: 'ada',
-    model: 'test/echo',
-    version: 'a'.repeat(64),
+    ...finishedPrediction,
     input: { prompt: 'x' },
     output: running ? ['one'] : null,
     logs: running ? 'step 1' : '',
-    error: null,
     status,
-    source: 'api',
-    origin: 'http://127.0.0.1:5000',
     createdAt: created,
     startedAt: running ? started : null,
     completedAt: terminal ? started : null,
     metrics: terminal ? { total_time: 2 } : {},
-    dataRemoved: false,
     attempt: status === 'starting' ? 0 : 1,
-    interruptions: 0,
-    cancelRequestedAt: null,
-    deployment: null,
-    streamKey: 'a'.repeat(32),
-    fileInputs: [],
-    webhook: null,
-    webhookEventsFilter: null,
-    deadline: null,
-    reportsAborted: false,
     ...changes,
   };
 }

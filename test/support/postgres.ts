@@ -53,7 +53,8 @@ export function endPostgres(shared: string): void {
   if (!existsSync(path)) return;
   const { pid, folder } = JSON.parse(readFileSync(path, 'utf8')) as RunningPostgres;
   process.kill(pid, 'SIGQUIT');
-  rmSync(folder, { recursive: true, force: true });
+  // It may still be writing.
+  rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
 }
 
 async function runningPostgres(): Promise<RunningPostgres> {
