@@ -1,4 +1,4 @@
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { test } from 'vitest';
 import { type DatabaseKind, databaseKinds, makePlace, type TestPlace } from '../support/databases.ts';
 import { testModels } from '../support/host-setup.ts';
 import { type Program, startProgram } from '../support/program.ts';
@@ -7,8 +7,11 @@ import { waitUntil } from '../support/wait-until.ts';
 
 const predictions = 30;
 
-describe.each(databaseKinds())('kill -9 and webhooks on %s', (kind) => {
-  it('delivers every end, also those that were written when the process died', { timeout: 180_000 }, async () => {
+// Both at once: most of the time, deliveries wait for the lease of a process that was killed.
+test.concurrent.for(databaseKinds())(
+  'on %s every end is delivered, also those that were written when the process was killed',
+  { timeout: 180_000 },
+  async (kind, { expect, onTestFinished }) => {
     const place = await makePlace(kind);
     onTestFinished(place.remove);
     /** While it is `false` nobody answers: whatever ends is written down and not delivered. */
@@ -62,8 +65,8 @@ describe.each(databaseKinds())('kill -9 and webhooks on %s', (kind) => {
     for (const program of programs) expect(await program.end()).toBe(0);
     const again = [...heard.values()].filter((messages) => messages.length > 1).length;
     console.info(`${ids.length} ends on ${kind}, ${again} of them sent more than once`);
-  });
-});
+  },
+);
 
 interface Answer {
   id: string;
