@@ -68,6 +68,8 @@ async function create(
       extra: {
         session: {
           disable_prepacking: '1',
+          // Threads that wait for work sleep: as fast, and the processors are free for others (docs/performance.md).
+          intra_op: { allow_spinning: '0' },
           model_external_initializers_file_folder_path: model.externalDataFolder,
         },
       },

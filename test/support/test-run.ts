@@ -29,4 +29,5 @@ function build(): void {
     stdio: 'inherit',
   });
   if (error) throw error;
+  spawnSync(process.execPath, ['tools/prune-dist.js'], { stdio: 'inherit' });
 }
