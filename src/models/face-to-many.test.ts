@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { decodePng } from '../../test/support/decode-png.ts';
 import { expectClose } from '../../test/support/expect-close.ts';
+import { watching } from '../../test/support/watching.ts';
 import { type RgbImage, readImage } from '../base/image.ts';
 import type { InputOf } from '../catalog/fields.ts';
 import type { PredictContext, WeightRepository } from '../catalog/model.ts';
@@ -66,31 +67,18 @@ interface Seen {
 
 function recording(seen: Seen): Residency {
   const values = (tensor: Tensor | undefined): Float32Array => (tensor!.data as Float32Array).slice();
-  const note = (key: string, feeds: Readonly<Record<string, Tensor>>, results: Readonly<Record<string, Tensor>>) => {
+  return watching(residency, ({ key, feeds, results }) => {
     if (key.startsWith('vae-encoder'))
       seen.encoded = values(results.moments).slice(0, results.moments!.data.length / 2);
     if (key.startsWith('resampler')) seen.tokens = values(results.tokens);
     if (key.startsWith('vae-decoder')) seen.finished = values(feeds.latents);
-    if (!key.startsWith('unet')) return;
+    if (!key.startsWith('unet')) return undefined;
     seen.samples.push(values(feeds.sample));
     seen.hints = Object.keys(feeds)
       .filter((name) => name.startsWith('controlnet_cond.'))
       .map((name) => values(feeds[name]));
-  };
-  return {
-    ...residency,
-    use: (network, work) =>
-      residency.use(network, (session) =>
-        work({
-          ...session,
-          async run(feeds) {
-            const results = await session.run(feeds);
-            note(network.key, feeds, results);
-            return results;
-          },
-        }),
-      ),
-  };
+    return undefined;
+  });
 }
 
 async function predict({ input, custom_lora }: Run) {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { miniContext } from '../../test/support/mini-context.ts';
+import { watching } from '../../test/support/watching.ts';
 import { InputError } from '../base/errors.ts';
 import type { InputOf } from '../catalog/fields.ts';
 import { float32 } from '../math/tensor.ts';
@@ -28,23 +29,12 @@ afterAll(() => mini.close());
 /** Pictures are as near to every concept as this says, and not as the untrained checker finds. */
 function withVerdicts(unsafe: readonly boolean[]): Residency {
   const verdicts = unsafe.values();
-  const { residency } = mini;
-  return {
-    ...residency,
-    use: (network, work) =>
-      residency.use(network, (session) =>
-        work({
-          ...session,
-          async run(feeds) {
-            const result = await session.run(feeds);
-            if (!result.thresholds) return result;
-            const { dims, data } = result.cosines!;
-            const nearness = verdicts.next().value ? 10 : 0;
-            return { ...result, cosines: float32(dims, new Float32Array(data.length).fill(nearness)) };
-          },
-        }),
-      ),
-  };
+  return watching(mini.residency, ({ results }) => {
+    if (!results.thresholds) return undefined;
+    const { dims, data } = results.cosines!;
+    const nearness = verdicts.next().value ? 10 : 0;
+    return { ...results, cosines: float32(dims, new Float32Array(data.length).fill(nearness)) };
+  });
 }
 
 test.each(outcomes)('$name', async ({ input, unsafe, lines, error, saved }) => {

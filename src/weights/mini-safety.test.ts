@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { watching } from '../../test/support/watching.ts';
 import { type RgbImage, readImage } from '../base/image.ts';
 import { blackenUnsafe } from '../pipeline/safety.ts';
 import { createResidency } from '../runtime/residency.ts';
@@ -12,20 +13,10 @@ test('the mini safety checker looks at every picture and lets every one pass', a
   const home = await mkdtemp(join(tmpdir(), 'mini-safety-'));
   const residency = createResidency({ device: 'cpu' });
   const seen: number[] = [];
-  const watched: typeof residency = {
-    ...residency,
-    use: (network, work) =>
-      residency.use(network, (session) =>
-        work({
-          ...session,
-          async run(feeds) {
-            const found = await session.run(feeds);
-            seen.push(Math.max(...(found.cosines!.data as Float32Array)));
-            return found;
-          },
-        }),
-      ),
-  };
+  const watched = watching(residency, ({ results }) => {
+    seen.push(Math.max(...(results.cosines!.data as Float32Array)));
+    return undefined;
+  });
   try {
     const folder = (await miniFolder(['runwayml/stable-diffusion-v1-5'], home))!;
     const flat = (value: number): RgbImage => ({
