@@ -24,6 +24,8 @@ export interface WeightRepository {
   revision?: string;
   /** Paths inside the repository; the repository counts as present when all of them are. */
   files: readonly (string | WeightFile)[];
+  /** A Stable Diffusion XL: all of it may lie in one file, `checkpoint.safetensors`, in place of `files`. */
+  mayBeSingleFile?: true;
   /** Where a person gets files that are not on the hub. */
   page?: string;
   /** Licence of the weights, as its holder names it. */

@@ -101,9 +101,6 @@ const schedulers = {
 const startsAtLastSigma = ['K_EULER_ANCESTRAL', 'K_EULER', 'KLMS'];
 const lastSigma = trainingSigmas(alphasCumprod(stableDiffusionNoise)).at(-1)!;
 
-/** Of Stable Diffusion 1.5's autoencoder. */
-const vaeScalingFactor = 0.18215;
-
 const inputs = {
   image: image({ description: 'Input image' }),
   prompt: text({ description: 'Prompt for the model' }),
@@ -226,7 +223,7 @@ export default defineModel({
 
     const finished = float32([pictures, 4, latentSize.height, latentSize.width], latents);
     let index = 0;
-    const decoded = decodePictures(residency, base, finished, vaeScalingFactor);
+    const decoded = decodePictures(residency, base, finished);
     for await (const picture of blackenUnsafe(residency, base, decoded, log)) {
       signal.throwIfAborted();
       yield await png(`out-${index++}.png`, picture);

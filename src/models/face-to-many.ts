@@ -33,7 +33,7 @@ import { type EachLocated, locateEach } from '../pipeline/locate-each.ts';
 import { pictureToTensor } from '../pipeline/picture.ts';
 import { type ConditionFeeds, predictRows } from '../pipeline/predict-rows.ts';
 import { stableDiffusionXlColours, stepWithPreview } from '../pipeline/preview.ts';
-import { albedoBaseXl13, vaeScalingFactor } from '../pipeline/stable-diffusion-xl-files.ts';
+import { albedoBaseXl13 } from '../pipeline/stable-diffusion-xl-files.ts';
 import { promptFeeds, timeIds } from '../pipeline/stable-diffusion-xl-prompt.ts';
 import type { Residency } from '../runtime/residency.ts';
 import { comfyKarrasLadder } from '../schedulers/comfy-ladder.ts';
@@ -84,11 +84,11 @@ export default defineModel({
     signal.throwIfAborted();
 
     const base = located.folderOf(albedoBaseXl13);
-    const latents = await encodePicture(residency, base, cropToMultiple(photograph, 8), vaeScalingFactor);
+    const latents = await encodePicture(residency, base, cropToMultiple(photograph, 8));
     const task = { input, seed, photograph, face, latents };
     const finished = style ? await redraw({ ...task, style }, located, context) : latents;
     const rounding = { toWhole: Math.trunc };
-    for await (const picture of decodePictures(residency, base, finished, vaeScalingFactor, rounding)) {
+    for await (const picture of decodePictures(residency, base, finished, rounding)) {
       yield { name: 'ComfyUI_00001_.png', contentType: 'image/png', bytes: await encodePng(picture) };
     }
   },

@@ -43,7 +43,7 @@ import { stableDiffusionXlColours, stepWithPreview } from '../pipeline/preview.t
 import { isUnsafe } from '../pipeline/safety.ts';
 import { readSchedulerConfig } from '../pipeline/scheduler-file.ts';
 import { shortened } from '../pipeline/shortened.ts';
-import { safetyChecker, stableDiffusionXl, vaeScalingFactor } from '../pipeline/stable-diffusion-xl-files.ts';
+import { safetyChecker, stableDiffusionXl } from '../pipeline/stable-diffusion-xl-files.ts';
 import { encodeXlPrompts, promptFeeds, timeIds } from '../pipeline/stable-diffusion-xl-prompt.ts';
 import type { SchedulerConfig } from '../schedulers/config.ts';
 import { type Sampler, samplerFromConfig } from '../schedulers/from-config.ts';
@@ -185,7 +185,7 @@ export default defineModel({
     );
 
     const files: OutputFile[] = [];
-    for await (const picture of decodePictures(residency, folderOf(base), float32(shape, latents), vaeScalingFactor)) {
+    for await (const picture of decodePictures(residency, folderOf(base), float32(shape, latents))) {
       signal.throwIfAborted();
       if (!input.disable_safety_checker) {
         const unsafe = await isUnsafe(residency, folderOf(safetyChecker), picture);

@@ -22,7 +22,7 @@ import { lastPlainStep, promptOfStep } from '../pipeline/prompt-switch.ts';
 import { isUnsafe } from '../pipeline/safety.ts';
 import { readSchedulerConfig } from '../pipeline/scheduler-file.ts';
 import { shortened } from '../pipeline/shortened.ts';
-import { realVisXl3, safetyChecker, vaeScalingFactor } from '../pipeline/stable-diffusion-xl-files.ts';
+import { realVisXl3, safetyChecker } from '../pipeline/stable-diffusion-xl-files.ts';
 import {
   encodeXlPrompts,
   encodeXlTokens,
@@ -179,7 +179,7 @@ export default defineModel({
     if (isChecked) log('Running safety checker...');
     log('Saving images to file...');
     let index = 0;
-    for await (const picture of decodePictures(residency, base, finished, vaeScalingFactor)) {
+    for await (const picture of decodePictures(residency, base, finished)) {
       signal.throwIfAborted();
       // The names of the others stay as they would be.
       const name = `image_${index}.png`;

@@ -30,7 +30,7 @@ export function asCount(value: unknown, key: string): number {
 }
 
 export function asPositive(value: unknown, key: string): number {
-  if (typeof value !== 'number' || !(value > 0)) throw unsupported(key, value);
+  if (typeof value !== 'number' || !(value > 0 && value < Infinity)) throw unsupported(key, value);
   return value;
 }
 

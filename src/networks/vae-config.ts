@@ -3,7 +3,7 @@
  * mean the defaults of the reference (huggingface/diffusers v0.24.0 `AutoencoderKL`).
  */
 import type { Weights } from '../weights/scope.ts';
-import { asCount, asOptions, countOf, type Options, refuseOthers } from './config-options.ts';
+import { asCount, asOptions, asPositive, countOf, type Options, refuseOthers } from './config-options.ts';
 import type { Norm } from './unet-config.ts';
 
 interface VaeHalf {
@@ -42,6 +42,14 @@ export function vaeDecoderConfig(json: unknown, w: Weights): VaeDecoderConfig {
     ...levelsOf(decoder.at('up_blocks')),
     norm: normOf(json),
   };
+}
+
+/** What brings latents to about unit variance for the UNet: 0.13025 of Stable Diffusion XL's. */
+export function vaeScalingFactor(json: unknown): number {
+  const options = asOptions(json);
+  // Autoencoders of later families shift their latents too.
+  refuseOthers(options, { latents_mean: null, latents_std: null, shift_factor: 0 });
+  return asPositive(options.scaling_factor ?? 0.18215, 'scaling_factor');
 }
 
 function levelsOf(blocks: Weights): { levels: number[]; layers: number } {

@@ -21,7 +21,7 @@ async function decode(budget?: number) {
     onEvent: ({ type, key }) => type === 'loaded' && sizes.push(/\d+×\d+/.exec(key)![0]),
   });
   const pictures: RgbImage[] = [];
-  for await (const picture of decodePictures(residency, base, latents, 0.13025)) pictures.push(picture);
+  for await (const picture of decodePictures(residency, base, latents)) pictures.push(picture);
   await residency.close();
   return { pictures, sizes };
 }

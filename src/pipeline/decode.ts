@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import type { RgbImage } from '../base/image.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
+import { vaeScalingFactor } from '../networks/vae-config.ts';
 import { vaeDecoderNetwork } from '../networks/vae-decoder.ts';
 import type { Network, Residency } from '../runtime/residency.ts';
+import { readNetworkConfig } from '../weights/network-files.ts';
 import { tensorToPicture } from './picture.ts';
 import { decodeTiled, needsTiles, type Tiling } from './tiled-decode.ts';
 
@@ -20,17 +22,16 @@ export interface DecodeOptions {
  *
  * @param folder of a Stable Diffusion repository
  * @param latents [n, 4, H/8, W/8], scaled as the UNet sees them
- * @param scalingFactor of the autoencoder: 0.18215 for Stable Diffusion 1.5
  */
 export async function* decodePictures(
   residency: Residency,
   folder: string,
   latents: Tensor<'float32'>,
-  scalingFactor: number,
   { toWhole }: DecodeOptions = {},
 ): AsyncGenerator<RgbImage> {
   const [pictures, channels, height, width] = latents.dims as [number, number, number, number];
   const size = channels * height * width;
+  const scalingFactor = vaeScalingFactor(await readNetworkConfig(join(folder, 'vae')));
   const decoder = ({ dims }: Tensor<'float32'>): Network =>
     vaeDecoderNetwork(join(folder, 'vae'), { batch: 1, height: dims[2]!, width: dims[3]! });
   const decode = (part: Tensor<'float32'>): Promise<Tensor<'float32'>> =>

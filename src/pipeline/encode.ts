@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import type { RgbImage } from '../base/image.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
+import { vaeScalingFactor } from '../networks/vae-config.ts';
 import { vaeEncoderNetwork } from '../networks/vae-encoder.ts';
 import type { Residency } from '../runtime/residency.ts';
+import { readNetworkConfig } from '../weights/network-files.ts';
 import { latentsFromMoments } from './latents.ts';
 import { pictureToTensor } from './picture.ts';
 
@@ -11,15 +13,14 @@ import { pictureToTensor } from './picture.ts';
  *
  * @param folder of a Stable Diffusion repository
  * @param picture with sides that are multiples of 8
- * @param scalingFactor of the autoencoder: 0.13025 for Stable Diffusion XL
  * @returns [1, 4, H/8, W/8], scaled as the UNet sees them
  */
 export async function encodePicture(
   residency: Residency,
   folder: string,
   picture: RgbImage,
-  scalingFactor: number,
 ): Promise<Tensor<'float32'>> {
+  const scalingFactor = vaeScalingFactor(await readNetworkConfig(join(folder, 'vae')));
   const { dims, data } = pictureToTensor(picture);
   const { width, height } = picture;
   const encoder = vaeEncoderNetwork(join(folder, 'vae'), { batch: 1, height, width });

@@ -5,9 +5,6 @@
 import type { WeightFile, WeightRepository } from '../catalog/model.ts';
 import { stableDiffusion15, stableDiffusion15Files } from './stable-diffusion-files.ts';
 
-/** Of the autoencoder of all of them. */
-export const vaeScalingFactor = 0.13025;
-
 /** How a repository has its weights. Other variants are used as well where they lie on this disk. */
 const weightNames = {
   float32: { network: 'diffusion_pytorch_model.safetensors', encoder: 'model.safetensors' },
@@ -15,20 +12,18 @@ const weightNames = {
   pickled: { network: 'diffusion_pytorch_model.bin', encoder: 'pytorch_model.bin' },
 };
 
-/** The files of a base by network; the VAE's hold encoder and decoder. */
-function filesOf(
+/** The files of a base by network; the VAE's hold encoder and decoder. One file may stand for all of them. */
+function contents(
   kind: keyof typeof weightNames,
   known: Readonly<Record<string, Omit<WeightFile, 'path'>>> = {},
-): WeightRepository['files'] {
+): Pick<WeightRepository, 'files' | 'mayBeSingleFile'> {
   const { network, encoder } = weightNames[kind];
   const weights = { unet: network, vae: network, text_encoder: encoder, text_encoder_2: encoder };
-  return [
-    'scheduler/scheduler_config.json',
-    ...Object.entries(weights).flatMap(([folder, name]) => [
-      `${folder}/config.json`,
-      { path: `${folder}/${name}`, ...known[folder] },
-    ]),
-  ];
+  const files = Object.entries(weights).flatMap(([folder, name]) => [
+    `${folder}/config.json`,
+    { path: `${folder}/${name}`, ...known[folder] },
+  ]);
+  return { files: ['scheduler/scheduler_config.json', ...files], mayBeSingleFile: true };
 }
 
 const openRail = { licence: 'CreativeML OpenRAIL++-M', commercialUse: true };
@@ -36,7 +31,7 @@ const openRail = { licence: 'CreativeML OpenRAIL++-M', commercialUse: true };
 const base: WeightRepository = {
   repository: 'stabilityai/stable-diffusion-xl-base-1.0',
   revision: '462165984030d82259a11f4367a4eed129e94a7b',
-  files: filesOf('float32', {
+  ...contents('float32', {
     unet: {
       bytes: 10_270_077_736,
       sha256: '357650fbfb3c7b4d94c1f5fd7664da819ad1ff5a839430484b4ec422d03f710a',
@@ -55,14 +50,14 @@ const authors = 'unclear: that of its author, who is another than its publisher'
 
 /** A checkpoint that a hosting service has published again, under its own licence; its author's terms may be others. */
 function republished(name: string, licence = authors): WeightRepository {
-  return { repository: `stablediffusionapi/${name}`, files: filesOf('pickled'), licence, commercialUse: false };
+  return { repository: `stablediffusionapi/${name}`, ...contents('pickled'), licence, commercialUse: false };
 }
 
 /** Also what face-to-many draws with. */
 export const albedoBaseXl13: WeightRepository = {
   repository: 'frankjoshua/albedobaseXL_v13',
   mirrors: ['stablediffusionapi/albedobase-xl-v13'],
-  files: filesOf('float32'),
+  ...contents('float32'),
   licence: authors,
   commercialUse: false,
 };
@@ -71,7 +66,7 @@ export const albedoBaseXl13: WeightRepository = {
 export const realVisXl3: WeightRepository = {
   repository: 'SG161222/RealVisXL_V3.0',
   revision: '11ee564ebf4bd96d90ed5d473cb8e7f2e6450bcf',
-  files: filesOf('float16'),
+  ...contents('float16'),
   ...openRail,
 };
 
@@ -100,13 +95,13 @@ export const stableDiffusionXl = {
   'protovision-xl-high-fidel': republished('protovision-xl-high-fidel'),
   'RealVisXL_V3.0_Turbo': {
     repository: 'SG161222/RealVisXL_V3.0_Turbo',
-    files: filesOf('float32'),
+    ...contents('float32'),
     licence: 'non-commercial, as SDXL Turbo',
     commercialUse: false,
   },
   'RealVisXL_V4.0_Lightning': {
     repository: 'SG161222/RealVisXL_V4.0_Lightning',
-    files: filesOf('float32'),
+    ...contents('float32'),
     ...openRail,
   },
 } satisfies Record<string, WeightRepository>;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Settings } from '../base/settings.ts';
 import type { WeightFile, WeightRepository } from '../catalog/model.ts';
 import { presentFile } from './network-files.ts';
+import { singleFile } from './single-file.ts';
 
 export type WeightPlaces = Pick<Settings, 'weightsPath' | 'hfHome'>;
 
@@ -28,8 +29,7 @@ export function weightFiles({ files }: WeightRepository): WeightFile[] {
 export async function repositoryState(repository: WeightRepository, places: WeightPlaces): Promise<RepositoryState> {
   let best: RepositoryState | undefined;
   for (const folder of await candidates(repository, places)) {
-    const files = await Promise.all(weightFiles(repository).map((file) => fileState(folder, file)));
-    const state = { repository, folder, files };
+    const state = { repository, folder, files: await filesIn(folder, repository) };
     if (!best || missingFiles(state).length < missingFiles(best).length) best = state;
   }
   return best!;
@@ -51,6 +51,13 @@ export function wayToGet(state: RepositoryState): string | undefined {
     return `${page}, saved as ${missing.map((path) => `<DARKROOM_WEIGHTS_PATH>/${repository}/${path}`).join(', ')}`;
   }
   return ['hf download', repository, ...missing, ...(revision ? ['--revision', revision] : [])].join(' ');
+}
+
+/** One file may stand for all. */
+async function filesIn(folder: string, repository: WeightRepository): Promise<FileState[]> {
+  const whole = repository.mayBeSingleFile && (await fileState(folder, { path: singleFile }));
+  if (whole?.found) return [whole];
+  return await Promise.all(weightFiles(repository).map((file) => fileState(folder, file)));
 }
 
 async function fileState(folder: string, file: WeightFile): Promise<FileState> {

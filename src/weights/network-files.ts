@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { WeightError } from '../base/errors.ts';
 import { type NetworkWeights, openWeights } from './scope.ts';
 import { shardFiles } from './sharded.ts';
+import { type SingleFilePart, singleFilePart } from './single-file.ts';
 
 /** What a folder of a repository holds about one network. */
 export interface NetworkFiles {
@@ -12,14 +13,30 @@ export interface NetworkFiles {
 }
 
 /**
- * Opens `<folder>/config.json` and `<folder>/<stem>.safetensors`, or what is there in its place.
+ * Opens `<folder>/config.json` and `<folder>/<stem>.safetensors`, or what is there in its place; the network's part of
+ * a base in one file where there is one.
  *
  * @throws WeightError when one of them is missing or damaged
  */
 export async function openNetworkFiles(folder: string, stem: string): Promise<NetworkFiles> {
-  const config = await readConfig(join(folder, 'config.json'));
+  const config = await readNetworkConfig(folder);
+  const part = await presentPart(folder);
+  if (part) return { config, weights: await openWeights([part.path], part.component) };
   const wanted = join(folder, `${stem}.safetensors`);
   return { config, weights: await openWeights([(await presentFile(wanted)) ?? wanted]) };
+}
+
+/** The parsed `<folder>/config.json`, which a base in one file may lack. @throws WeightError */
+export async function readNetworkConfig(folder: string): Promise<unknown> {
+  const path = join(folder, 'config.json');
+  const part = await presentPart(folder);
+  return part && !(await presentFile(path)) ? part.config : await readConfig(path);
+}
+
+async function presentPart(folder: string): Promise<SingleFilePart | undefined> {
+  const part = singleFilePart(folder);
+  const path = part && (await presentFile(part.path));
+  return path === undefined ? undefined : { ...part!, path };
 }
 
 /**
@@ -62,6 +79,7 @@ async function areShardsPresent(path: string): Promise<boolean> {
   return shards.length > 0 && found.every((shard) => shard?.isFile());
 }
 
+/** @throws WeightError */
 export async function readConfig(path: string): Promise<unknown> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new WeightError(`The configuration ${path} cannot be read (${error.code}).`);
