@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { crc32, deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { afterAll, describe, expect, test } from 'vitest';
+import { processorTime } from '../../test/support/processor-time.ts';
 import { blendOnWhite, encodePng, type RgbImage, readImage } from './image.ts';
 
 const fixtures = fileURLToPath(new URL('../../test/fixtures/', import.meta.url));
@@ -109,13 +110,17 @@ describe('refuses by name', () => {
     ['300 megapixels', pngHeader(20_000, 15_000), /20000 × 15000 pixels, more than the 50 million/],
     ['a width of two billion', pngHeader(2 ** 31 - 1, 2), /not a picture|pixels/],
   ])('%s', async (name, content, message) => {
-    const start = performance.now();
-    const reading = readImage(write(`${name}.jpg`, content), 'input_image2');
+    const path = write(`${name}.jpg`, content);
+    let reading!: Promise<unknown>;
+    const attempt = () => {
+      reading = readImage(path, 'input_image2');
+      return reading.catch(() => {});
+    };
+    expect(await processorTime(attempt)).toBeLessThan(2000);
     await expect(reading).rejects.toThrow(expect.objectContaining({ name: 'InputError', field: 'input_image2' }));
     await expect(reading).rejects.toThrow(message);
     await expect(reading).rejects.toThrow(/^input_image2 /);
     await expect(reading).rejects.not.toThrow(folder);
-    expect(performance.now() - start).toBeLessThan(2000);
   });
 
   test('a file that is not there', async () => {

@@ -32,8 +32,4 @@ test('a photograph of full size has Pillow’s pixels', async () => {
   const image = await read('photos/eileen-collins.jpg');
   const { data } = resize(image, 768, 512, lanczos);
   expect(createHash('sha256').update(data).digest('hex')).toBe(readJson('hashes.json').photographAt768x512);
-  const start = performance.now();
-  resize(image, 768, 768, lanczos);
-  // Measured 25 to 50 ms.
-  expect(performance.now() - start).toBeLessThan(1000);
 });

@@ -24,9 +24,7 @@ describe.each(databaseKinds())('deadlines on %s', (kind) => {
     const waits = await setup.create('test/echo', {}, { cancelAfterSeconds: 1 });
     const aborted = await within(waits.id, 'the deadline of what waits');
     expect(aborted).toMatchObject({ status: 'aborted', startedAt: null, error: null, output: null });
-    const late = aborted.completedAt!.getTime() - aborted.deadline!.getTime();
-    expect(late).toBeGreaterThanOrEqual(0);
-    expect(late).toBeLessThan(3_000);
+    expect(aborted.completedAt!.getTime()).toBeGreaterThanOrEqual(aborted.deadline!.getTime());
 
     const host = await setup.startHost();
     const quick = await setup.create('test/echo', {}, { cancelAfterSeconds: 600 });

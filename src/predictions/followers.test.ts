@@ -1,5 +1,5 @@
 import type { KyselyPlugin } from 'kysely';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { databaseKinds, makePlace, type TestPlace } from '../../test/support/databases.ts';
 import { waitUntil } from '../../test/support/wait-until.ts';
 import { createLog } from '../base/log.ts';
@@ -32,6 +32,8 @@ describe.each(databaseKinds())('followers on %s', (kind) => {
       },
       transformResult: async ({ result }) => result,
     };
+    // It looks by itself only when a test lets it: until then it knows what was announced.
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     followers = createFollowers({ ...database, kysely: database.kysely.withPlugin(counting) }, log);
   });
   beforeEach(() => {
@@ -42,6 +44,7 @@ describe.each(databaseKinds())('followers on %s', (kind) => {
     await predictions?.close();
     await database?.close();
     await place?.remove();
+    vi.useRealTimers();
   });
 
   const create = async (): Promise<string> => {
@@ -63,11 +66,11 @@ describe.each(databaseKinds())('followers on %s', (kind) => {
     await happens(id, { type: 'started' }, { type: 'logged', attempt: 1, text: 'a' });
     await happens(id, { type: 'output', attempt: 1, output: ['one', 'two'] });
     database.notify(channels.output, id);
-    await waitUntil('two outputs', () => heard.at(-1)?.outputs.length === 2, 1_000);
+    await waitUntil('two outputs', () => heard.at(-1)?.outputs.length === 2);
     expect(heard.at(-1)).toMatchObject({ status: 'processing', attempt: 1, outputs: ['one', 'two'], logs: '' });
     await happens(id, { type: 'failed', attempt: 1, error: 'broken' });
     database.notify(channels.ended, id);
-    await waitUntil('the end', () => heard.at(-1)?.status === 'failed', 1_000);
+    await waitUntil('the end', () => heard.at(-1)?.status === 'failed');
     expect(heard.at(-1)).toMatchObject({ error: 'broken', completedAt: expect.any(Date) });
     stop();
     stop();
@@ -87,7 +90,7 @@ describe.each(databaseKinds())('followers on %s', (kind) => {
     await waitUntil('the log', () => withLogs.heard.at(-1)?.logs === 'a\n');
     await happens(id, { type: 'logged', attempt: 1, text: 'b\n' });
     database.notify(channels.logged, id);
-    await waitUntil('more of the log', () => withLogs.heard.at(-1)?.logs === 'a\nb\n', 1_000);
+    await waitUntil('more of the log', () => withLogs.heard.at(-1)?.logs === 'a\nb\n');
     withLogs.stop();
     queries = 0;
     database.notify(channels.logged, id);
@@ -103,7 +106,8 @@ describe.each(databaseKinds())('followers on %s', (kind) => {
     const { heard, stop } = follow(id);
     await waitUntil('the first word', () => heard.length > 0);
     await happens(id, { type: 'started' }, { type: 'output', attempt: 1, output: 'only' });
-    await waitUntil('the output', () => heard.at(-1)?.outputs[0] === 'only', 5_000);
+    vi.advanceTimersByTime(2_000);
+    await waitUntil('the output', () => heard.at(-1)?.outputs[0] === 'only');
     stop();
   });
 

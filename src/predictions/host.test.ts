@@ -114,10 +114,9 @@ describe.each(databaseKinds())('worker host on %s', (kind) => {
     host = await setup.startHost();
     const { id } = await setup.create('test/echo', { steps: 1000, step_ms: 40 });
     await setup.until(id, 'it makes progress', ({ logs }) => logs.includes('| 3/1000'));
-    const since = performance.now();
     expect((await setup.predictions.cancel('ada', id))?.cancelRequestedAt).toBeInstanceOf(Date);
     const ended = await setup.end(id);
-    expect(performance.now() - since).toBeLessThan(350);
+    expect(ended.logs).not.toContain('| 100/1000');
     expect(ended).toMatchObject({ status: 'canceled', error: null, output: null, interruptions: 0 });
     expect(ended.metrics.predict_time).toBeGreaterThan(0.1);
     expect((await setup.predictions.cancel('ada', id))?.status).toBe('canceled');

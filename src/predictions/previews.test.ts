@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { databaseKinds, makePlace, type TestPlace } from '../../test/support/databases.ts';
 import { waitUntil } from '../../test/support/wait-until.ts';
 import { createLog } from '../base/log.ts';
@@ -15,12 +15,14 @@ describe.each(databaseKinds())('previews on %s', (kind) => {
   beforeAll(async () => {
     place = await makePlace(kind);
     database = await openDatabase(place, createLog('silent'));
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     previews = createPreviews(database);
   });
   afterAll(async () => {
     previews?.close();
     await database?.close();
     await place?.remove();
+    vi.useRealTimers();
   });
 
   it('says what is watched, again and again, while it is', async () => {
@@ -30,14 +32,17 @@ describe.each(databaseKinds())('previews on %s', (kind) => {
       database.notify(channels.watched, 'probe');
       return watched.length > 0;
     });
-    const ones = () => watched.filter((id) => id === 'one').length;
+    const times = (watchedId: string) => watched.filter((id) => id === watchedId).length;
     const stops = [previews.watch('one', () => {}), previews.watch('one', () => {})];
-    await waitUntil('it is said at once', () => ones() === 1, 1_000);
-    await waitUntil('it is said again', () => ones() === 2, 5_000);
+    await waitUntil('it is said at once', () => times('one') === 1);
+    vi.advanceTimersByTime(1_000);
+    await waitUntil('it is said again', () => times('one') === 2);
     for (const stop of stops) stop();
     const other = previews.watch('two', () => {});
-    await waitUntil('another is watched', () => watched.filter((id) => id === 'two').length > 1, 5_000);
-    expect(ones()).toBe(2);
+    await waitUntil('another is watched', () => times('two') === 1);
+    vi.advanceTimersByTime(1_000);
+    await waitUntil('it is said again', () => times('two') === 2);
+    expect(times('one')).toBe(2);
     other();
     stopListening();
   });

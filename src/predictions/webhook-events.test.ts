@@ -125,10 +125,8 @@ describe.each(databaseKinds())('webhooks of predictions on %s', (kind) => {
     for (let index = 1; index < heard.length; index++) {
       expect(heard[index]!.logs.startsWith(heard[index - 1]!.logs)).toBe(true);
     }
-    const throttled = receiver.received.slice(1, -1).map(({ at }) => at);
-    for (let index = 1; index < throttled.length; index++) {
-      expect(throttled[index]! - throttled[index - 1]!).toBeGreaterThan(400);
-    }
+    // Twice a second, and not with every step.
+    expect(heard.length - 2).toBeLessThanOrEqual(2 * last.metrics.predict_time! + 2);
     expect(receiver.received.at(-1)!.body).toBe(webhookBody(last));
     const ids = receiver.received.map(({ headers }) => headers['webhook-id']);
     expect(new Set(ids).size).toBe(ids.length);

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { processorTime } from '../../test/support/processor-time.ts';
 import { InputError } from '../base/errors.ts';
 import { parseDataUrl } from './data-url.ts';
 
@@ -38,10 +39,7 @@ test.each([
   expect(() => parseDataUrl(url)).toThrow(message);
 });
 
-test('hostile texts take linear time', () => {
-  const start = performance.now();
-  for (const unit of ['=', ' ', '%3D', '\n=']) {
-    expect(() => parseDataUrl(`data:;base64,${unit.repeat(3e6)}!`)).toThrow(InputError);
-  }
-  expect(performance.now() - start).toBeLessThan(10_000);
+test.each(['=', ' ', '%3D', '\n='])('hostile texts take linear time: %j', async (unit) => {
+  const url = `data:;base64,${unit.repeat(3e6)}!`;
+  expect(await processorTime(() => expect(() => parseDataUrl(url)).toThrow(InputError))).toBeLessThan(2_500);
 });

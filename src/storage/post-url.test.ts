@@ -61,9 +61,7 @@ test.each([400, 404, 410, 500, 503])('%i is a failure', async (status) => {
 
 test('one that hangs, one that hangs up, one that is not there and one that does not speak HTTP', async () => {
   const hanging = await receiving(() => {});
-  const begun = performance.now();
   expect(await post(hanging.origin)).toEqual({ status: undefined, error: 'did not answer within 0.3 s' });
-  expect(performance.now() - begun).toBeLessThan(2_000);
 
   const cutting = await receiving((_received, response) => {
     response.destroy();
@@ -101,9 +99,7 @@ test('an answer without end is not read to its end, and counts by its status', a
     const timer = setInterval(() => response.write('.'), 50);
     response.on('close', () => clearInterval(timer));
   });
-  const begun = performance.now();
   expect(await post(dripping.origin)).toEqual({ status: 200, error: undefined });
-  expect(performance.now() - begun).toBeLessThan(3_000);
 });
 
 test('private addresses are reached only where it is allowed, by whatever spelling', async () => {

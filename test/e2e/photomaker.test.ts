@@ -22,7 +22,7 @@ const { predict } = darkroom;
 beforeAll(() => darkroom.start());
 afterAll(() => darkroom.close());
 
-test('a portrait alone gives a picture within 30 seconds, everything else at its default', async () => {
+test('a portrait alone gives a picture, everything else at its default', async () => {
   const { prediction, files } = await predict({ input_image });
   expect(prediction.error ?? '').toBe('');
   expect(prediction.logs).toMatch(/^Using seed \d+\.\.\.$/m);
@@ -33,7 +33,6 @@ test('a portrait alone gives a picture within 30 seconds, everything else at its
   expect(prediction.logs).toContain('Running safety checker...');
   expect(prediction.output).toEqual([expect.stringMatching(/\/f\/[\w-]{22,}\/image_0\.png$/)]);
   expect(await sharp(files[0]).metadata()).toMatchObject({ format: 'png', width: 1024, height: 1024, channels: 3 });
-  expect(prediction.metrics?.predict_time).toBeLessThan(30);
 });
 
 test('`replicate.run` uploads the photographs, and the same seed gives the same bytes', async () => {

@@ -66,9 +66,7 @@ test('SIGTERM ends the server in order although a reply is held', async () => {
     body: JSON.stringify({ input: { image: 'https://example.com/a.png', prompt: 'a', structure: 'canny' } }),
   });
   await waitUntil('it is queued', async () => (await health(server)).queued === 1);
-  const asked = Date.now();
   expect(await server.end()).toBe(0);
-  expect(Date.now() - asked).toBeLessThan(20_000);
   expect(await (await held).json()).toMatchObject({ status: 'starting', output: null });
 });
 

@@ -8,6 +8,7 @@ import { readSettings, type Settings } from '../../src/base/settings.ts';
 import { loadModels } from '../../src/catalog/list.ts';
 import { openDatabase } from '../../src/database/connect.ts';
 import type { Database } from '../../src/database/database.ts';
+import { channels } from '../../src/predictions/channels.ts';
 import { startHost } from '../../src/predictions/host.ts';
 import { removeOldData } from '../../src/predictions/retention.ts';
 import { createPredictions, type PredictionStore } from '../../src/predictions/store.ts';
@@ -17,6 +18,7 @@ import { removeExpired, removeOrphans } from '../../src/uploads/sweep.ts';
 import { createUploads } from '../../src/uploads/uploads.ts';
 import { startWebhooks } from '../../src/webhooks/webhooks.ts';
 import { makePlace } from './databases.ts';
+import { waitUntil } from './wait-until.ts';
 
 export const testModels = fileURLToPath(new URL('./models/', import.meta.url));
 
@@ -113,7 +115,12 @@ export async function startTestServer(overrides: Partial<Settings> = {}): Promis
     answered: (app as unknown as Pick<TestServer, 'answered'>).answered,
     log: () => logged,
     async removeData() {
-      await removeOldData({ database, files }, 0);
+      let heard = 0;
+      // The server listened first: once this hears of a removal, the server has too.
+      const stopListening = database.listen(channels.removed, () => heard++);
+      const removed = await removeOldData({ database, files }, 0);
+      await waitUntil('the server hears of all removals', () => heard >= removed);
+      stopListening();
     },
     sweep: async (ageMs = -1000) => ({
       expired: await removeExpired({ database, files }),
