@@ -112,12 +112,14 @@ export function createGraph(name: string): Graph {
     return { name: output, type, dims };
   };
 
-  /** A weight whose axes lie in another order in its file. ONNX Runtime does this once, when it loads the graph. */
+  /**
+   * A weight whose axes lie in another order in its file. ONNX Runtime does this once, when it loads the graph: the shape
+   * keeps it from making the order a part of the product that follows, whose last bits would be others.
+   */
   const inOwnOrder = (value: Value, tensor: TensorRef, axes: readonly number[], dims: readonly number[]): Value => {
     const permutation = tensor.shape.map((_, axis) => axes.indexOf(axis));
     const attributes = { perm: { integers: permutation } };
     const transposed = node('Transpose', [value], { dims: tensor.shape }, { attributes });
-    if (dims === tensor.shape) return transposed;
     const shape = graph.constant({ type: 'int64', dims: [dims.length], data: BigInt64Array.from(dims, BigInt) });
     return node('Reshape', [transposed, shape], { dims });
   };

@@ -95,6 +95,17 @@ describe('a checkpoint', () => {
     ]);
   });
 
+  test('may carry what saving tools leave beside the text encoders of SDXL', () => {
+    const ofTools = {
+      'conditioner.embedders.0.logit_scale': [],
+      'conditioner.embedders.1.model.logit_scale': [],
+      'conditioner.embedders.1.model.transformer.text_model.embeddings.position_ids': [1, 77],
+    };
+    expect(names({ ...ofTools, 'conditioner.embedders.1.model.ln_final.weight': [4] })).toEqual([
+      'textEncoder2: text_model.final_layer_norm.weight',
+    ]);
+  });
+
   test('with unknown tensors is refused with their names', () => {
     const open = () => names({ ...down, v_pred: [1], 'cond_stage_model.model.ln_final.weight': [4] });
     expect(open).toThrow(WeightError);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { pickle, tensor, text, torchZip } from '../../test/support/torch-files.ts';
 import { float32Folder } from './float32-copy.ts';
-import { openNetworkFiles } from './network-files.ts';
+import { openNetworkFiles, readNetworkConfig } from './network-files.ts';
 import { readTensor } from './read-tensor.ts';
 import { readWeightFile } from './weight-formats.ts';
 import { type TensorToWrite, writeSafetensors } from './write-safetensors.ts';
@@ -137,4 +137,21 @@ test("transformers' name of a pickled file", async () => {
   const data = pickle('}', text('pickled'), tensor('0', 1, [1], [1]), 's');
   await writeFile(join(folder, 'unet', 'pytorch_model.bin'), torchZip(data, { 0: new Uint8Array(4) }));
   expect((await openNetworkFiles(join(folder, 'unet'), 'model')).weights.has('pickled')).toBe(true);
+});
+
+test('a base in one file has a copy of its own, beside that of its folders, with the configurations that are there now', async () => {
+  await write(file, { half });
+  const folders = await float32Folder(folder, [file], cache);
+  await write('checkpoint.safetensors', { half });
+  const files = ['checkpoint.safetensors', 'unet/config.json'];
+  const copy = await float32Folder(folder, files, cache);
+  expect(copy).not.toBe(folders);
+  expect(await values(join(copy, 'checkpoint.safetensors'))).toEqual({ half: [1, -2, 2 ** -24] });
+  expect(await readdir(join(copy, 'unet'))).toEqual(['config.json']);
+  expect(await readNetworkConfig(join(copy, 'unet'))).toEqual({ a: 1 });
+  await rm(join(folder, 'unet', 'config.json'));
+  await float32Folder(folder, ['checkpoint.safetensors'], cache);
+  expect(await readNetworkConfig(join(copy, 'unet'))).toMatchObject({ addition_embed_type: 'text_time' });
+  await rm(join(folder, 'checkpoint.safetensors'));
+  expect(await float32Folder(folder, [file], cache)).toBe(folders);
 });

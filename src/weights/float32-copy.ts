@@ -12,6 +12,7 @@ import { bfloat16sToFloats, halvesToFloats } from '../math/float16.ts';
 import { presentFile } from './network-files.ts';
 import { inOwnOrder } from './read-tensor.ts';
 import { readSafetensors, type TensorRef } from './safetensors.ts';
+import { singleFile } from './single-file.ts';
 import { weightFault } from './weight-file.ts';
 import { readWeightFile } from './weight-formats.ts';
 import { type TensorToWrite, writeSafetensors } from './write-safetensors.ts';
@@ -20,7 +21,7 @@ import { type TensorToWrite, writeSafetensors } from './write-safetensors.ts';
  * A folder with the same files, those of half precision in float32: below `cache`, written at the first call and again
  * when a file has changed. The folder itself when none of the files is of half precision.
  *
- * @param files relative to `folder`; what is no weight file is linked, and the `config.json` beside each file copied
+ * @param files relative to `folder`; what is no weight file is linked, and the `config.json` beside one copied
  * @param onConvert told before each file that is converted, for a log
  */
 export async function float32Folder(
@@ -36,11 +37,9 @@ export async function float32Folder(
     }),
   );
   if (!sources.some(({ isHalf }) => isHalf)) return folder;
-  const key = createHash('sha256')
-    .update(await realpath(folder))
-    .digest('hex')
-    .slice(0, 16);
-  const copy = join(cache, key);
+  // A base in one file has a copy of its own: where one lies, it stands for all networks, also long after it was replaced.
+  const name = join(await realpath(folder), files.includes(singleFile) ? singleFile : '.');
+  const copy = join(cache, createHash('sha256').update(name).digest('hex').slice(0, 16));
   for (const source of sources) {
     try {
       await put(source, join(copy, source.file), onConvert);
@@ -72,7 +71,8 @@ async function put(
   if (isHalf) await convert(path, destination, () => onConvert(file));
   else await placeLink(path, destination);
   const config = join(dirname(path), 'config.json');
-  if (await exists(config)) await place(join(dirname(destination), 'config.json'), (part) => copyFile(config, part));
+  if (path !== config && (await exists(config)))
+    await place(join(dirname(destination), 'config.json'), (part) => copyFile(config, part));
 }
 
 type Tensors = ReadonlyMap<string, TensorRef>;

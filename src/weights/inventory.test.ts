@@ -65,3 +65,26 @@ test('the folder that has most of it counts, and variants with their own size', 
   ]);
   expect(wayToGet(whole)).toBeUndefined();
 });
+
+test('one file may stand for all of a base, with configurations beside it', async () => {
+  const folderOf = (name: string): string => `plain/any/${name}`;
+  const files = ['unet/config.json', 'unet/diffusion_pytorch_model.safetensors', 'scheduler/scheduler_config.json'];
+  const xl: WeightRepository = { ...base, repository: 'any/xl', mirrors: [], files, mayBeSingleFile: true };
+  await put(`${folderOf('xl')}/unet/config.json`, 2);
+  await put(`${folderOf('xl')}/unet/diffusion_pytorch_model.safetensors`, 3);
+  expect((await repositoryState(xl, places())).files.map(({ path, found }) => [path, found?.bytes])).toEqual([
+    ['unet/config.json', 2],
+    ['unet/diffusion_pytorch_model.safetensors', 3],
+    ['scheduler/scheduler_config.json', undefined],
+  ]);
+  await put(`${folderOf('xl')}/checkpoint.safetensors`, 5);
+  const state = await repositoryState(xl, places());
+  expect(state.files.map(({ path, found }) => [path, found?.bytes])).toEqual([
+    ['checkpoint.safetensors', 5],
+    ['unet/config.json', 2],
+  ]);
+  expect(wayToGet(state)).toBeUndefined();
+  await put(`${folderOf('other')}/checkpoint.safetensors`, 5);
+  const other: WeightRepository = { ...base, repository: 'any/other', files };
+  expect((await repositoryState(other, places())).files.every(({ found }) => !found)).toBe(true);
+});

@@ -53,11 +53,11 @@ export function wayToGet(state: RepositoryState): string | undefined {
   return ['hf download', repository, ...missing, ...(revision ? ['--revision', revision] : [])].join(' ');
 }
 
-/** One file may stand for all. */
-async function filesIn(folder: string, repository: WeightRepository): Promise<FileState[]> {
+/** What counts in a folder: all files of the repository, or the one that stands for them and configurations beside it. */
+export async function filesIn(folder: string, repository: WeightRepository): Promise<FileState[]> {
+  const listed = await Promise.all(weightFiles(repository).map((file) => fileState(folder, file)));
   const whole = repository.mayBeSingleFile && (await fileState(folder, { path: singleFile }));
-  if (whole?.found) return [whole];
-  return await Promise.all(weightFiles(repository).map((file) => fileState(folder, file)));
+  return whole?.found ? [whole, ...listed.filter(({ path, found }) => found && path.endsWith('.json'))] : listed;
 }
 
 async function fileState(folder: string, file: WeightFile): Promise<FileState> {

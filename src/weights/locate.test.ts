@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WeightError } from '../base/errors.ts';
+import type { WeightRepository } from '../catalog/model.ts';
 import { antelopev2 } from '../faces/antelopev2.ts';
 import { locateWeights } from './locate.ts';
 
@@ -99,6 +100,17 @@ test('all that is missing is listed at once, with its size and how to get it', a
       ].join('\n'),
     ),
   );
+});
+
+test('of a base that may be one file its place is said as well', async () => {
+  const xl: WeightRepository = { ...canny, repository: 'any/xl', mayBeSingleFile: true };
+  await expect(locateWeights([xl], settings('full'))).rejects.toThrow(
+    'any/xl lacks config.json, diffusion_pytorch_model.safetensors. Get it: hf download any/xl config.json ' +
+      'diffusion_pytorch_model.safetensors. Or save the model in one file as ' +
+      '<DARKROOM_WEIGHTS_PATH>/any/xl/checkpoint.safetensors',
+  );
+  await put('plain', 'any', 'xl', 'checkpoint.safetensors');
+  expect(await locateWeights([xl], settings('full'))).toEqual({ set: 'full', folders: [join(folder, 'plain/any/xl')] });
 });
 
 test('the revision that is asked for is found beside a newer one', async () => {

@@ -4,6 +4,7 @@ import { sizeText } from '../base/size-text.ts';
 import type { LocatedWeights, WeightRepository } from '../catalog/model.ts';
 import { missingFiles, type RepositoryState, repositoryState, wayToGet } from './inventory.ts';
 import { miniFolder } from './mini.ts';
+import { singleFile } from './single-file.ts';
 
 type WeightSettings = Pick<Settings, 'weights' | 'weightLicences' | 'weightsPath' | 'hfHome' | 'home'>;
 
@@ -75,7 +76,11 @@ function refusalOf(
 
 function missingText(state: RepositoryState): string {
   const files = missingFiles(state).map(({ path, bytes }) => (bytes ? `${path} (${sizeText(bytes)})` : path));
-  return `${state.repository.repository} lacks ${files.join(', ')}. Get it: ${wayToGet(state)}`;
+  const { repository, mayBeSingleFile } = state.repository;
+  const other = mayBeSingleFile
+    ? `. Or save the model in one file as <DARKROOM_WEIGHTS_PATH>/${repository}/${singleFile}`
+    : '';
+  return `${repository} lacks ${files.join(', ')}. Get it: ${wayToGet(state)}${other}`;
 }
 
 function placesText({ weightsPath, hfHome }: WeightSettings): string {

@@ -14,6 +14,7 @@ import { vaeEncoderModel } from '../networks/vae-encoder.ts';
 import { clipTextJson, controlnetJson, unetJson, vaeJson } from './mini-config-json.ts';
 import { jsonFile, type MiniFile, type MiniNetwork, type MiniRepositories, networkFolder } from './mini-file.ts';
 import { anyShape } from './mini-stable-diffusion.ts';
+import { stableDiffusionXlSchedule } from './single-file.ts';
 
 /** Width of both text encoders' states side by side, and of the pooled state. */
 export const miniXlContext = { first: 32, second: 48, width: 80, pooled: 40 } as const;
@@ -102,27 +103,8 @@ const miniVae: MiniNetwork = {
   },
 };
 
-/** That of SDXL base 1.0, which its descendants have taken over. */
-const scheduler = {
-  _class_name: 'EulerDiscreteScheduler',
-  beta_end: 0.012,
-  beta_schedule: 'scaled_linear',
-  beta_start: 0.00085,
-  clip_sample: false,
-  interpolation_type: 'linear',
-  num_train_timesteps: 1000,
-  prediction_type: 'epsilon',
-  sample_max_value: 1,
-  set_alpha_to_one: false,
-  skip_prk_steps: true,
-  steps_offset: 1,
-  timestep_spacing: 'leading',
-  trained_betas: null,
-  use_karras_sigmas: false,
-};
-
 const base: readonly MiniFile[] = [
-  jsonFile('scheduler/scheduler_config.json', scheduler),
+  jsonFile('scheduler/scheduler_config.json', stableDiffusionXlSchedule),
   ...networkFolder('text_encoder', 'model', clipTextJson(textEncoder), miniXlTextEncoders.first),
   ...networkFolder('text_encoder_2', 'model', clipTextJson(textEncoder2), miniXlTextEncoders.second),
   ...networkFolder('unet', 'diffusion_pytorch_model', unetJson(unet), miniXlUnet),

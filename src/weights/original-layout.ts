@@ -10,6 +10,8 @@ const insideResnet = ['in_layers.0.', 'in_layers.2.', 'emb_layers.1.', 'out_laye
 const beginnings = {
   unet: ({ perLevel }: Counts) => [
     ...['time_embed.0.', 'time_embed.2.', 'input_blocks.0.0.', 'out.0.', 'out.2.'],
+    // Of Stable Diffusion XL.
+    ...['label_emb.0.0.', 'label_emb.0.2.'],
     ...blocks('middle_block', [0, 1, 2]),
     ...upTo(resolutions * perLevel).flatMap((index) => [
       ...(index === 0 ? [] : [`input_blocks.${index}.0.op.`, ...blocks(`input_blocks.${index}`, [0, 1])]),

@@ -124,7 +124,9 @@ const leftovers: readonly RegExp[] = [
   /^denoiser\.sigmas$/,
   /^model_ema\./,
   /^(first_stage_model\.)?(loss|model_ema)\./,
-  /^conditioner\.embedders\.1\.model\.logit_scale$/,
+  /^conditioner\.embedders\.(0|1\.model)\.logit_scale$/,
+  // Of tools that saved the second text encoder as they had it in memory.
+  /^conditioner\.embedders\.1\.model\.transformer\.text_model\.embeddings\.position_ids$/,
 ];
 
 export function isLeftover(name: string): boolean {

@@ -8,7 +8,7 @@ import type { CancelSignal, ModelDefinition, PredictContext, WeightRepository } 
 import { isCpu } from '../runtime/providers.ts';
 import type { Residency } from '../runtime/residency.ts';
 import { float32Folder } from '../weights/float32-copy.ts';
-import { weightFiles } from '../weights/inventory.ts';
+import { filesIn } from '../weights/inventory.ts';
 import { locateWeights } from '../weights/locate.ts';
 import type { Previews } from './preview.ts';
 import { progressLine } from './progress-line.ts';
@@ -84,7 +84,7 @@ async function inFloat32(
   const converted: string[] = [];
   for (const [index, folder] of folders.entries()) {
     const { repository } = repositories[index]!;
-    const paths = weightFiles(repositories[index]!).map(({ path }) => path);
+    const paths = (await filesIn(folder, repositories[index]!)).map(({ path }) => path);
     const onConvert = (file: string): void => log(`Converting ${file} of ${repository} to float32, once.`);
     converted.push(await float32Folder(folder, paths, cache, onConvert));
   }
