@@ -7,11 +7,12 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectClose } from '../../test/support/expect-close.ts';
 import { miniContext } from '../../test/support/mini-context.ts';
+import { watching } from '../../test/support/watching.ts';
 import { CanceledError, WeightError } from '../base/errors.ts';
 import { type RgbImage, readImage } from '../base/image.ts';
 import type { PredictContext, WeightRepository } from '../catalog/model.ts';
 import { readTensors } from '../parity/case-tensors.ts';
-import { createResidency, type Residency } from '../runtime/residency.ts';
+import { createResidency } from '../runtime/residency.ts';
 import { readBytes, readSafetensors } from '../weights/safetensors.ts';
 import { type TensorToWrite, writeSafetensors } from '../weights/write-safetensors.ts';
 import animateDiff, { type AnimateDiffInput, drawFrames, type FilmSize } from './animate-diff.ts';
@@ -36,23 +37,13 @@ afterAll(async () => {
 });
 
 /** Notes what the UNet is given, and the finished latents of each frame. */
-function recordLatents(): { residency: Residency; steps: Float32Array[]; frames: Float32Array[] } {
+function recordLatents() {
   const steps: Float32Array[] = [];
   const frames: Float32Array[] = [];
-  const recording: Residency = {
-    ...residency,
-    use: (network, work) =>
-      residency.use(network, (session) =>
-        work({
-          ...session,
-          run(feeds) {
-            if (network.key.startsWith('motion-unet')) steps.push(feeds.sample!.data as Float32Array);
-            if (network.key.startsWith('vae-decoder')) frames.push(feeds.latents!.data as Float32Array);
-            return session.run(feeds);
-          },
-        }),
-      ),
-  };
+  const recording = watching(residency, ({ key, feeds }) => {
+    if (key.startsWith('motion-unet')) steps.push(feeds.sample!.data as Float32Array);
+    if (key.startsWith('vae-decoder')) frames.push(feeds.latents!.data as Float32Array);
+  });
   return { residency: recording, steps, frames };
 }
 

@@ -4,11 +4,12 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { decodePng } from '../../test/support/decode-png.ts';
 import { expectClose } from '../../test/support/expect-close.ts';
+import { watching } from '../../test/support/watching.ts';
 import { type RgbImage, readImage } from '../base/image.ts';
 import type { InputOf } from '../catalog/fields.ts';
 import type { OutputFile, PredictContext } from '../catalog/model.ts';
 import { readTensors } from '../parity/case-tensors.ts';
-import { createResidency, type Residency } from '../runtime/residency.ts';
+import { createResidency } from '../runtime/residency.ts';
 import { locateWeights } from '../weights/locate.ts';
 import controlnet from './controlnet.ts';
 
@@ -44,30 +45,15 @@ function openCase<Case>(name: string) {
 }
 
 /** Notes what the networks are given: the latents before each step, and the finished ones. */
-function recordLatents(): { residency: Residency; latents: () => number[][] } {
+function recordLatents() {
   const latents: number[][] = [];
   const finished: number[] = [];
-  const note = (key: string, sample: Float32Array): void => {
-    if (key.startsWith('unet')) latents.push([...sample]);
-    else if (key.startsWith('vae-decoder')) finished.push(...sample.map((value) => value * 0.18215));
-  };
-  return {
-    latents: () => [...latents, finished],
-    residency: {
-      ...residency,
-      use: (network, work) =>
-        residency.use(network, (session) =>
-          work({
-            ...session,
-            run(feeds) {
-              const latents = feeds.sample ?? feeds.latents;
-              if (latents) note(network.key, latents.data as Float32Array);
-              return session.run(feeds);
-            },
-          }),
-        ),
-    },
-  };
+  const recording = watching(residency, ({ key, feeds }) => {
+    const seen = (feeds.sample ?? feeds.latents)?.data as Float32Array;
+    if (key.startsWith('unet')) latents.push([...seen]);
+    else if (key.startsWith('vae-decoder')) finished.push(...seen.map((value) => value * 0.18215));
+  });
+  return { residency: recording, latents: () => [...latents, finished] };
 }
 
 /** Runs the model on the weights of the fixtures. */

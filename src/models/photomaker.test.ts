@@ -5,11 +5,11 @@ import { afterAll, expect, test } from 'vitest';
 import { decodePng } from '../../test/support/decode-png.ts';
 import { expectClose } from '../../test/support/expect-close.ts';
 import { miniContext } from '../../test/support/mini-context.ts';
+import { watching } from '../../test/support/watching.ts';
 import { readImage } from '../base/image.ts';
 import type { InputOf } from '../catalog/fields.ts';
 import type { Tensor } from '../math/tensor.ts';
 import { readTensors } from '../parity/case-tensors.ts';
-import type { Residency } from '../runtime/residency.ts';
 import photomaker from './photomaker.ts';
 
 interface Run {
@@ -48,25 +48,15 @@ const plain = miniContext({
 afterAll(() => plain.close());
 
 /** Notes the latents that the networks are given, in their order. */
-function recordLatents(): { residency: Residency; latentsOf: (network: string) => Tensor<'float32'>[] } {
+function recordLatents() {
   const noted: { key: string; latents: Tensor<'float32'> }[] = [];
-  return {
-    latentsOf: (network) => noted.filter(({ key }) => key.startsWith(network)).map(({ latents }) => latents),
-    residency: {
-      ...plain.residency,
-      use: (network, work) =>
-        plain.residency.use(network, (session) =>
-          work({
-            ...session,
-            run(feeds) {
-              const latents = (feeds.sample ?? feeds.latents) as Tensor<'float32'> | undefined;
-              if (latents) noted.push({ key: network.key, latents });
-              return session.run(feeds);
-            },
-          }),
-        ),
-    },
-  };
+  const residency = watching(plain.residency, ({ key, feeds }) => {
+    const latents = (feeds.sample ?? feeds.latents) as Tensor<'float32'> | undefined;
+    if (latents) noted.push({ key, latents });
+  });
+  const latentsOf = (network: string) =>
+    noted.filter(({ key }) => key.startsWith(network)).map(({ latents }) => latents);
+  return { residency, latentsOf };
 }
 
 /** Every n-th of `size` values in every n-th row. */

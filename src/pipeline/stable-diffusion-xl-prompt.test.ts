@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { expectClose } from '../../test/support/expect-close.ts';
+import { watching } from '../../test/support/watching.ts';
 import { CanceledError } from '../base/errors.ts';
 import type { CancelSignal } from '../catalog/model.ts';
 import { rowOf, type Tensor } from '../math/tensor.ts';
@@ -88,16 +89,8 @@ test('a cancel takes effect between two rows', async () => {
   const feeds = [0, 1].map((row) =>
     promptFeeds({ states: expected.states!, pooled: expected.pooled! }, row, timeIds(64, 96)),
   );
-  const predicted = residency.use(unet, (session) => {
-    const counting = {
-      ...session,
-      run(given: Parameters<typeof session.run>[0]) {
-        runs++;
-        return session.run(given);
-      },
-    };
-    return predictRows(counting, feeds, expected.sample!.data, 1, signal);
-  });
+  const counting = watching(residency, () => void runs++);
+  const predicted = counting.use(unet, (session) => predictRows(session, feeds, expected.sample!.data, 1, signal));
   await expect(predicted).rejects.toThrow(CanceledError);
   expect(runs).toBe(2);
 });
