@@ -2,6 +2,8 @@
  * What CLIP's tokenizer in transformers does to a text before the byte pairs: where `ftfy` is not installed BERT's basic
  * tokenizer, in two versions. In the text that comes out a blank stands between any two of its words.
  */
+import { fixText } from './ftfy.ts';
+
 export type Normalization = (text: string) => string;
 
 /**
@@ -21,35 +23,8 @@ export const withoutAccents: Normalization = (text) =>
  */
 export const withAccents: Normalization = (text) => cleaned(text).normalize('NFC').toLowerCase();
 
-/**
- * Where `ftfy` is installed: what people did not mean to type is put right, and words stay together.
- * https://github.com/rspeer/python-ftfy/blob/v6.2.0/ftfy/fixes.py
- *
- * Not here: texts whose encoding is broken, and HTML's names of characters (`&eacute;`).
- */
-export const withFtfy: Normalization = (text) =>
-  text
-    .replace(/[\x80-\x9f]/g, (control) => windows1252[control.charCodeAt(0) - 0x80]!)
-    .replace(ligatureOrWidth, (letter) => letter.normalize('NFKC'))
-    .replace(/\ufb05/g, 'ſt')
-    .replace(/[\u201c-\u201f]/g, '"')
-    .replace(/[\u02bc\u2018-\u201b]/g, "'")
-    .replace(/[\u2028\u2029]/g, '\n')
-    .replace(terminalEscape, '')
-    .replace(unmeant, '')
-    .normalize('NFC')
-    .replace(/\s+/g, ' ')
-    .trim()
-    .toLowerCase();
-
-/** What these control characters were on Windows; five of them were nothing. */
-const windows1252 = '€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ';
-/** Latin letters that are two in one, and letters that are wide or narrow for the sake of East Asian lines. */
-const ligatureOrWidth = /[\u0132\u0133\u0149\u01c4-\u01cc\u01f1-\u01f3\ufb00-\ufb04\ufb06\u3000\uff01-\uffee]/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const terminalEscape = /\x1b\[[\d;]*[a-zA-Z]/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const unmeant = /[\0-\x08\x0b\x0e-\x1f\x7f\u206a-\u206f\ufeff\ufff9-\ufffc]/g;
+/** Where `ftfy` is installed: what people did not mean to type is put right, and words stay together. */
+export const withFtfy: Normalization = (text) => fixText(text).replace(/\s+/g, ' ').trim().toLowerCase();
 
 /** Blanks for all white space, none of the control characters, and every ideograph a word. */
 function cleaned(text: string): string {

@@ -33,7 +33,8 @@ function weightsIn(text: string, weight: number, depth: number, field: string): 
     const colon = inner.lastIndexOf(':');
     const given = colon > 0 ? pythonNumber(inner.slice(colon + 1)) : undefined;
     if (given === undefined) return weightsIn(inner, weight * 1.1, depth + 1, field);
-    if (!Number.isFinite(given)) {
+    // States are weighted in float32.
+    if (!Number.isFinite(Math.fround(given))) {
       throw new InputError(`${field} has the weight "${inner.slice(colon + 1)}"; write a number, such as 1.2.`, field);
     }
     return weightsIn(inner.slice(0, colon), given, depth + 1, field);
@@ -42,7 +43,7 @@ function weightsIn(text: string, weight: number, depth: number, field: string): 
 
 /**
  * Splits before every outermost opening bracket and after the one that closes it. Brackets without a partner are kept as
- * they are; after a closing one too many, as in the reference, no bracket has a meaning any more.
+ * they are; after closing ones too many, as in the reference, just as many opening ones have no meaning.
  */
 function bracketed(text: string): string[] {
   const parts: string[] = [];
@@ -67,10 +68,21 @@ function bracketed(text: string): string[] {
 
 /** What Python's `float` makes of a text; `undefined` where it refuses. */
 function pythonNumber(text: string): number | undefined {
-  const trimmed = text.trim();
+  const trimmed = text.replace(outerBlanks, '').replace(/\p{Nd}/gu, asciiDigit);
   if (/^[+-]?(inf|infinity)$/i.test(trimmed)) return trimmed.startsWith('-') ? -Infinity : Infinity;
   if (/^[+-]?nan$/i.test(trimmed)) return Number.NaN;
   const digits = '\\d+(?:_\\d+)*';
   const number = new RegExp(`^[+-]?(?:${digits}\\.?(?:${digits})?|\\.${digits})(?:e[+-]?${digits})?$`, 'i');
   return number.test(trimmed) ? Number(trimmed.replaceAll('_', '')) : undefined;
+}
+
+const blank = '[\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]';
+const outerBlanks = new RegExp(`^${blank}+|${blank}+$`, 'g');
+
+/** Of whatever script: Unicode has them ten by ten in their order. */
+function asciiDigit(digit: string): string {
+  const code = digit.codePointAt(0)!;
+  let first = code;
+  while (/\p{Nd}/u.test(String.fromCodePoint(first - 1))) first--;
+  return String((code - first) % 10);
 }

@@ -45,7 +45,8 @@ export function tokenizeWeighted(prompt: string, padding: Padding, field: string
         const name = word.slice(embedding.length);
         passedOver.push(name);
         // What the reference goes on with: as many characters as there are commas at both ends, from the end.
-        word = name.slice(name.replace(/^,+|,+$/g, '').length);
+        const characters = Array.from(name);
+        word = characters.slice(Array.from(name.replace(/^,+|,+$/g, '')).length).join('');
       }
       // ComfyUI has the first encoder's tokenizer for both, and fills windows up by itself.
       if (word !== '') words.push(encodeText(word, withFtfy, endToken).map((id) => [id, weight]));

@@ -3,9 +3,10 @@ What the originals make of prompts before the text encoder, and of its results: 
 
 - the later tokenizer of transformers 4.36.2, without ftfy;
 - PhotoMaker's trigger word, by its own pipeline;
-- ComfyUI's weights and windows, by the copy of its `sd1_clip.py` in lllyasviel/Fooocus, with ftfy 6.2.0.
+- what ftfy 6.2.0 puts right;
+- ComfyUI's weights and windows, by its own `sd1_clip.py` at ae77590b, with ftfy.
 
-README.md says where the sources of the last two are put.
+README.md says where the sources of PhotoMaker and ComfyUI are put.
 """
 
 import json
@@ -85,6 +86,34 @@ weighted_prompts = [
     "👩\u200d🚀 ❤\ufe0f e\u0301\u0327 \u212b \u00a0x\u2009y\u2028z\u0085w",
     "\x1b[31mred\x1b[0m a\x07b\x7f \ufeffc \u206ad \ufffae \ufffd \ue000 \u200eleft \u00adsoft",
     "日本語、(絵画:1.4)한국어 русский ΣΑΣ İ",
+    "Tom &amp; Jerry, P&EACUTE;REZ, caf&#233;(&#x1F600;:1.3) a&nbsp;b &lt;b&gt; <i>&eacute;</i> &amp;quot; &bogus; &#59;",
+    "cafÃ© (crÃ¨me brÃ»lÃ©e:1.2) lâ€™Ã©tÃ© Ð¿Ñ€Ð¸Ð²ÐµÑ‚ naÃƒÂ¯ve \udc80",
+    "a<|endoftext|>b <|startoftext|> (<|endoftext|>:1.2) <|ENDOFTEXT|>",
+    "(wide:１.５) (arabic:١.٢) (bold:𝟏.𝟑) (blanks:\u30001.2\x85) (mark:\x1c1.2) (dot:1．5) (byte:\ufeff1.2) (sign:−2) (_:1__0) (x:0x1)",
+    "embedding:,😀,, embedding:a,b",
+]
+
+# What ftfy puts right: texts as they are read in the wrong encoding, once or twice, whole or in parts; names of characters.
+written = [
+    "crème brûlée à la carte, às vezes",
+    "“déjà vu” – l’œuvre…",
+    "Größe süß 5 ° ± ½ ×² €3 ™",
+    "Привет мир Ёжик",
+    "日本語の写真 한국어",
+    "Ελληνικά Άνθρωπος",
+    "čeština žluťoučký Łódź ğüşç",
+    "مرحبا हिन्दी",
+    "😀👩\u200d🚀❤\ufe0f",
+    "(╯°□°)╯︵ ┻━┻ ﬁn",
+]
+named = [
+    "&eacute; &EACUTE; &nTILDE; &SZLIG; &TRADE; &LTIMES; &notin; &acE; &amp &AMP; &bogus; &constructor;",
+    "&amp;lt;b&amp;gt;",
+    "<b>&amp;</b>",
+    "&#233;&#x1F600;&#X41; &#59; &#x3b; &#0; &#11; &#12;&#13; &#128;&#129; &#xd800; &#xfdd0; &#1114112; &#99999999999999999999;",
+    "&#12ab; &#xZZ; &#x; &#; &;",
+    "caf&Atilde;&copy; &#xC3;&#xA9; x&nbsp;y&NewLine;",
+    "&CounterClockwiseContourIntegral;",
 ]
 
 
@@ -148,21 +177,48 @@ def trigger_word(load):
     write_lines("trigger-word.json", cases)
 
 
+def ftfy_texts():
+    fixtures.use_ftfy()
+    import ftfy
+    from ftfy.chardata import CHARMAP_ENCODINGS
+
+    texts = list(written + named)
+    for index, text in enumerate(written):
+        for page, encoding in enumerate(CHARMAP_ENCODINGS):
+            misread = text.encode().decode(encoding, "replace")
+            again = CHARMAP_ENCODINGS[(index + page) % len(CHARMAP_ENCODINGS)]
+            place = (7 * index + 3 * page) % len(misread)
+            variants = [
+                misread.encode().decode(again, "replace"),
+                misread.replace("\xa0", " "),
+                f"{text} {misread} ж 漢",
+                misread[:place] + "\ufffd" + misread[place + 1 :],
+                misread[:place] + "?" + misread[place + 1 :],
+            ]
+            texts += [misread, variants[(index + page) % len(variants)]]
+    surrogates = "😀".encode("utf-16-be")
+    pair = "".join(chr(int.from_bytes(surrogates[at : at + 2], "big")) for at in (0, 2))
+    texts += [pair.encode("utf-8", "surrogatepass").decode("latin-1") + " \xc3\xa9 \xc0\x80", "\udc80\ud83d\ude00"]
+    cases = [{"text": text, "fixed": ftfy.fix_text(text)} for text in dict.fromkeys(texts)]
+    write_lines("ftfy.json", cases)
+    assert sum(case["text"] != case["fixed"] for case in cases) > len(cases) / 2
+
+
 def comfy(tokenizer_folder):
     fixtures.use_ftfy()
     # Its memory management looks for a GPU; none of it takes part here.
     for name in ("ops", "model_management", "clip_model"):
-        sys.modules[f"ldm_patched.modules.{name}"] = types.ModuleType(name)
-    sys.modules["ldm_patched.modules.model_management"].intermediate_device = lambda: "cpu"
-    sys.modules["ldm_patched.modules.clip_model"].CLIPTextModel = None
-    sys.modules["ldm_patched.modules.ops"].manual_cast = None
-    sys.path.insert(0, str(sources / "Fooocus"))
-    import ldm_patched.modules as modules
+        sys.modules[f"comfy.{name}"] = types.ModuleType(name)
+    sys.modules["comfy.model_management"].intermediate_device = lambda: "cpu"
+    sys.modules["comfy.clip_model"].CLIPTextModel = None
+    sys.modules["comfy.ops"].manual_cast = None
+    sys.path.insert(0, str(sources / "ComfyUI"))
+    import comfy as package
 
-    modules.model_management = sys.modules["ldm_patched.modules.model_management"]
-    modules.clip_model = sys.modules["ldm_patched.modules.clip_model"]
-    modules.ops = sys.modules["ldm_patched.modules.ops"]
-    from ldm_patched.modules.sd1_clip import ClipTokenWeightEncoder, SDTokenizer
+    package.model_management = sys.modules["comfy.model_management"]
+    package.clip_model = sys.modules["comfy.clip_model"]
+    package.ops = sys.modules["comfy.ops"]
+    from comfy.sd1_clip import ClipTokenWeightEncoder, SDTokenizer
 
     def tokenizer(pad_with_end):
         return SDTokenizer(tokenizer_folder, pad_with_end=pad_with_end, embedding_directory=[str(tokenizer_folder)])
@@ -204,12 +260,13 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         later_tokenizer(load_tokenizer(Path(name)))
         trigger_word(lambda **changes: load_tokenizer(Path(name), **changes))
+        ftfy_texts()
         comfy(Path(name))
     fixtures.write_json(
         folder / "provenance-stages.json",
         {
             "command": "tools/reference/.venv/bin/python tools/reference/text_stages.py",
             "packages": {"transformers": "4.36.2", "ftfy": "6.2.0", "torch": torch.__version__},
-            "sources": {"TencentARC/PhotoMaker": "6ec44fc", "lllyasviel/Fooocus": "59f183a"},
+            "sources": {"TencentARC/PhotoMaker": "6ec44fc", "comfyanonymous/ComfyUI": "ae77590b"},
         },
     )
