@@ -292,8 +292,9 @@ describe('an error that names the input:', () => {
     expect(message).toMatch(/^custom_lora_url: .*It is a LoRA for another base model/);
   });
 
-  test('an OFT', async () => {
-    expect((await refused({ [`${layer}.oft_blocks`]: [2, 6, 6] })).message).toMatch(/This is an OFT/);
+  test.each(['oft_blocks', 'oft_diag', 'oft_R.weight', 'oft_r.default', 'boft_R'])('an OFT: %s', async (suffix) => {
+    const { message } = await refused({ [`${layer}.${suffix}`]: [2, 6, 6], [`${layer}.alpha`]: [] });
+    expect(message).toMatch(/This is an OFT/);
   });
 
   test.each(['lora_magnitude_vector', 'lora_magnitude_vector.default.weight'])(

@@ -209,8 +209,15 @@ export function entriesPerLevel(weights: NetworkWeights): number {
 }
 
 const otherKinds: readonly (readonly [RegExp, string])[] = [
-  [/\.lora_magnitude_vector/, 'This is a DoRA with magnitudes as PEFT makes them, which cannot be used here.'],
-  [/\.oft_(blocks|diag)$/, 'This is an OFT, which cannot be used here.'],
+  [
+    /\.lora_magnitude_vector/,
+    'This is a DoRA with magnitudes as PEFT makes them, which cannot be used here; those in the layout of LyCORIS can.',
+  ],
+  // Of LyCORIS and kohya's trainer, of PEFT.
+  [
+    /\.b?oft_(blocks|diag|[rRsS])\b/,
+    'This is an OFT, which turns weights where a LoRA adds to them, and cannot be used here; a LoRA, LoHa or LoKr can.',
+  ],
 ];
 
 /** Says of tensors that are no LoRA what they are. */
