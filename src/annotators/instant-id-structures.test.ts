@@ -58,6 +58,17 @@ describe('poses', () => {
     const bodies = await findBodies({ paf, heatmap, scaled }, { width, height: 512 }, 'lanczos4');
     expectSamePixels(await drawOneByOne(bodies, width, 512), await picture(`${name}-pose.png`));
   });
+
+  test.each([
+    [1280, 64, '3680×184'],
+    [64, 1280, '16×184'],
+  ])('the thinnest photograph that instant-id looks at, of %i×%i, is not too thin', async (width, height, seen) => {
+    const strip: RgbImage = { width, height, channels: 3, data: new Uint8Array(width * height * 3) };
+    // What follows takes seconds, and is what it is for others.
+    const use: Residency['use'] = async ({ key }) => Promise.reject(new Error(key));
+    const drawn = poseStructure.annotate(strip, { folders: [weights], residency: { ...residency, use } });
+    await expect(drawn).rejects.toThrow(`openpose, ${seen}, `);
+  });
 });
 
 /** As float32. */

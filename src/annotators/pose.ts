@@ -11,7 +11,7 @@ import { openCv } from '../base/opencv.ts';
 import type { Raster } from '../base/raster.ts';
 import { float32, type Tensor } from '../math/tensor.ts';
 import type { Annotator, AnnotatorContext } from './annotator.ts';
-import { resizeForDetection } from './detect-size.ts';
+import { resizeBoundedForDetection, resizeForDetection } from './detect-size.ts';
 import { openposeNetwork, openposeStride } from './openpose.ts';
 import { findBodies } from './pose-bodies.ts';
 import { type Body, drawBodies, drawOneByOne } from './pose-drawing.ts';
@@ -39,6 +39,7 @@ const weights = {
 
 /** In what the releases differ. */
 interface Release {
+  resize(photograph: RgbImage, resolution: number): Promise<RgbImage>;
   scale(picture: RgbImage, factor: number): Promise<Raster<Uint8Array>>;
   /** Of the maps, when they are enlarged. */
   interpolation: 'cubic' | 'lanczos4';
@@ -46,12 +47,15 @@ interface Release {
 }
 
 export const pose = poseAnnotator({
+  resize: resizeForDetection,
   scale: async (picture, factor) => resizeCubic(picture, factor),
   interpolation: 'cubic',
   draw: drawBodies,
 });
 
 export const poseOfLaterRelease = poseAnnotator({
+  // instant-id has resized it: of at most 20 times as long as wide it becomes 10240×512 pixels, which are looked at map by map.
+  resize: resizeBoundedForDetection,
   // `smart_resize_k`, which never enlarges here.
   async scale(picture, factor) {
     const { resize } = await openCv();
@@ -71,7 +75,7 @@ async function annotate(
   { folders, residency }: AnnotatorContext,
   release: Release,
 ): Promise<RgbImage> {
-  const picture = await resizeForDetection(photograph, detectionSize);
+  const picture = await release.resize(photograph, detectionSize);
   const { width, height } = picture;
   const scaled = await release.scale(picture, (scale * trainingHeight) / height);
   const image = networkInput(scaled);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { controlSize } from './control-size.ts';
+import { controlSize, unlimitedControlSize } from './control-size.ts';
 
 test.each([
   // [width, height, resolution] -> [width, height]; the expected sizes follow the reference's numpy expressions.
@@ -19,5 +19,7 @@ test.each([
 });
 
 test('a strip that would become huge is refused with its sizes', () => {
-  expect(() => controlSize({ width: 10_000, height: 50 }, 512)).toThrow(/10000×50.*102400×512.*[Cc]rop/);
+  const strip = { width: 10_000, height: 50 };
+  expect(() => controlSize(strip, 512)).toThrow(/10000×50.*102400×512.*[Cc]rop/);
+  expect(unlimitedControlSize(strip, 512)).toEqual({ width: 102_400, height: 512 });
 });

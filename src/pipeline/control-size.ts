@@ -19,9 +19,7 @@ const largestArea = 2048 * 2048;
  * @throws InputError when the picture would be too large
  */
 export function controlSize(source: Size, resolution: number): Size {
-  const ratio = resolution / Math.min(source.width, source.height);
-  const side = (pixels: number): number => 64 * roundHalfToEven((pixels * ratio) / 64);
-  const size = { width: side(source.width), height: side(source.height) };
+  const size = unlimitedControlSize(source, resolution);
   if (size.width * size.height > largestArea) {
     throw new InputError(
       `image is ${source.width}×${source.height}; with its smaller side at ${resolution} it would become ` +
@@ -30,4 +28,11 @@ export function controlSize(source: Size, resolution: number): Size {
     );
   }
   return size;
+}
+
+/** The same, of whatever shape. */
+export function unlimitedControlSize({ width, height }: Size, resolution: number): Size {
+  const ratio = resolution / Math.min(width, height);
+  const side = (pixels: number): number => 64 * roundHalfToEven((pixels * ratio) / 64);
+  return { width: side(width), height: side(height) };
 }
