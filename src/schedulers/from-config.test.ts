@@ -256,17 +256,14 @@ test.each<[string, object, RegExp]>([
   expect(make).toThrow(message);
 });
 
-test('keys of other schedulers, which configuration files are full of, change nothing', async () => {
-  const extra = {
-    _class_name: euler,
-    skip_prk_steps: true,
-    solver_order: 3,
-    sample_max_value: 1,
-    set_alpha_to_one: false,
-  };
-  const [plain, full] = [sdxl, { ...sdxl, ...extra }].map((config) =>
-    samplerFromConfig(ancestral, config, { steps: 3 }),
-  );
+test.each<[string, object]>([
+  [
+    ancestral,
+    { _class_name: euler, skip_prk_steps: true, solver_order: 3, sample_max_value: 1, set_alpha_to_one: false },
+  ],
+  [dpm, { _class_name: 'DDPMScheduler', variance_type: 'fixed_small', clip_sample: true, clip_sample_range: 0.1 }],
+])('%s: keys of other schedulers, which configuration files are full of, change nothing: %o', async (name, extra) => {
+  const [plain, full] = [sdxl, { ...sdxl, ...extra }].map((config) => samplerFromConfig(name, config, { steps: 3 }));
   expect((await watch(full!.sample, 1)).result).toEqual((await watch(plain!.sample, 1)).result);
 });
 

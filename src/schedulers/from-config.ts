@@ -110,11 +110,9 @@ const makers: Record<SchedulerName, (config: ConfigReader, request: SamplerReque
   },
 
   DPMSolverMultistepScheduler(config, { steps }) {
-    config.onlyWith({
-      use_lu_lambdas: false,
-      lambda_min_clipped: Number.NEGATIVE_INFINITY,
-      variance_type: null,
-    });
+    config.onlyWith({ use_lu_lambdas: false, lambda_min_clipped: Number.NEGATIVE_INFINITY });
+    // These are rules of DDPM alone; the configuration of a base model may be DDPM's.
+    if (config.has('variance_type')) config.oneOf('variance_type', fixedVariances);
     const named = config.oneOf('algorithm_type', [...dpmAlgorithms, 'deis']);
     const algorithm = named === 'deis' ? 'dpmsolver++' : named;
     const ladder = solverLadder(ladderOptions(config, 'DPMSolverMultistepScheduler', steps));
@@ -169,6 +167,7 @@ const makers: Record<SchedulerName, (config: ConfigReader, request: SamplerReque
 };
 
 const dpmAlgorithms = ['dpmsolver++', 'sde-dpmsolver++', 'dpmsolver', 'sde-dpmsolver'] as const;
+const fixedVariances = ['fixed_small', 'fixed_small_log', 'fixed_large', 'fixed_large_log'];
 const solverTypes = ['midpoint', 'heun', 'logrho', 'bh1', 'bh2'] as const;
 
 /** The first latents of a sigma sampler: all noise, or with the leading spacing what the training had there. */
