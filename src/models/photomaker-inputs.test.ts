@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { miniContext } from '../../test/support/mini-context.ts';
-import { CanceledError } from '../base/errors.ts';
+import { CanceledError, WeightError } from '../base/errors.ts';
 import type { RgbImage } from '../base/image.ts';
 import type { InputOf } from '../catalog/fields.ts';
 import type { OutputFile, PredictContext } from '../catalog/model.ts';
@@ -121,6 +121,19 @@ test('a trigger beyond the 77 tokens is found, but no photograph is seen', async
   // The words of the prompt fill the log neither here nor there.
   expect(lines.join('\n').length).toBeLessThan(4000);
   expect(await only({ ...late, input_image: other })).toBe(lost);
+});
+
+test.each([
+  [true, ['SG161222/RealVisXL_V3.0', 'TencentARC/PhotoMaker']],
+  [false, ['SG161222/RealVisXL_V3.0', 'TencentARC/PhotoMaker', 'stable-diffusion-v1-5/stable-diffusion-v1-5']],
+])('with disable_safety_checker %s these weights are asked for: %j', async (disable_safety_checker, repositories) => {
+  const asked: string[] = [];
+  const locate: PredictContext['locate'] = async (needed) => {
+    asked.push(...needed.map(({ repository }) => repository));
+    throw new WeightError('that is all');
+  };
+  await expect(predict({ disable_safety_checker }, { ...context, locate })).rejects.toThrow('that is all');
+  expect(asked).toEqual(repositories);
 });
 
 test('without a seed each prediction draws its own, and says which', async () => {

@@ -55,6 +55,10 @@ trigger_prompts = [
     "Wow!! a man!!! img ?!",
     "a woman !img! smiles",
     "hey!!! " * 18 + "a tall man img",
+    "img",
+    "a woman, img",
+    "two imgs of a man",
+    "a woman 😀 img 日本, i\u200bmg",
 ]
 
 weighted_prompts = [
