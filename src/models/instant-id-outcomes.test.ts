@@ -4,6 +4,7 @@ import sharp from 'sharp';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type GivenFace, type GivenSight, givenFaces } from '../../test/support/given-faces.ts';
 import { instantIdRequests, portrait, type Request, textOf } from '../../test/support/instant-id-requests.ts';
+import { watching } from '../../test/support/watching.ts';
 import type { OutputFile, PredictContext } from '../catalog/model.ts';
 import { embedderFile } from '../faces/antelopev2.ts';
 import type { Residency } from '../runtime/residency.ts';
@@ -190,22 +191,14 @@ describe('faces, as the full set finds them', () => {
 test('an unsafe picture fails the whole prediction in the original’s words, and no file comes out', async () => {
   let checked = 0;
   /** Of the second picture the checker is certain. */
-  const use: Residency['use'] = (network, work) =>
-    context.residency.use(network, (session) =>
-      work({
-        ...session,
-        async run(feeds) {
-          const results = await session.run(feeds);
-          if (!network.key.startsWith('safety-checker') || ++checked < 2) return results;
-          return { ...results, thresholds: { ...results.thresholds!, data: new Float32Array(17).fill(-1) } };
-        },
-      }),
-    );
+  const residency = watching(context.residency, ({ key, results }) => {
+    if (!key.startsWith('safety-checker') || ++checked < 2) return undefined;
+    return { ...results, thresholds: { ...results.thresholds!, data: new Float32Array(17).fill(-1) } };
+  });
   const files: OutputFile[] = [];
   const run = async (): Promise<void> => {
-    const surroundings = { ...context, residency: { ...context.residency, use } };
-    for await (const file of instantId.predict({ ...request, ...quick, num_outputs: 3 }, surroundings))
-      files.push(file);
+    const changed = { ...request, ...quick, num_outputs: 3 };
+    for await (const file of instantId.predict(changed, { ...context, residency })) files.push(file);
   };
   const message = 'NSFW content detected. Try running it again, or try a different prompt.';
   const lines = await linesOf(() => expect(run()).rejects.toMatchObject({ name: 'InputError', message }));

@@ -7,12 +7,13 @@ import { afterAll, expect, test } from 'vitest';
 import { decodePng } from '../../test/support/decode-png.ts';
 import { expectClose } from '../../test/support/expect-close.ts';
 import { type GivenFace, givenFaces } from '../../test/support/given-faces.ts';
+import { watching } from '../../test/support/watching.ts';
 import { type RgbImage, readImage } from '../base/image.ts';
 import type { InputOf } from '../catalog/fields.ts';
 import type { LocatedWeights, OutputFile, PredictContext, WeightRepository } from '../catalog/model.ts';
 import { readTensors } from '../parity/case-tensors.ts';
 import { longestSideSizes } from '../pipeline/longest-side.ts';
-import { createResidency, type Residency } from '../runtime/residency.ts';
+import { createResidency } from '../runtime/residency.ts';
 import instantId from './instant-id.ts';
 
 interface Run {
@@ -29,6 +30,9 @@ interface Run {
 /** Measured: 1.9e-6 and 0.0025; float32 itself is up to 1.1e-6 away from float64 here. */
 const tolerance = { relL2: 6e-6, meanPixelDifference: 0.01 };
 
+/** Of the fixture's autoencoder: the decoder is given latents divided by it. */
+const scalingFactor = 0.13025;
+
 const folder = new URL('../../test/fixtures/pipelines/instant-id/', import.meta.url);
 const path = (file: string): string => fileURLToPath(new URL(file, folder));
 const found = JSON.parse(readFileSync(path('case.json'), 'utf8')) as {
@@ -40,24 +44,6 @@ const { runs, weights } = found;
 const expected = await readTensors(path(found.expected));
 const residency = createResidency({ device: 'cpu' });
 afterAll(() => residency.close());
-
-/** The latents that the decoder is given are noted. */
-function noteLatents(residency: Residency): { residency: Residency; latents: number[] } {
-  const latents: number[] = [];
-  const use: Residency['use'] = (network, work) =>
-    residency.use(network, (session) =>
-      work({
-        ...session,
-        run(feeds) {
-          if (network.key.startsWith('vae-decoder')) {
-            latents.push(...(feeds.latents!.data as Float32Array).map((value) => value * 0.13025));
-          }
-          return session.run(feeds);
-        },
-      }),
-    );
-  return { residency: { ...residency, use }, latents };
-}
 
 const fixtures = fileURLToPath(new URL('../../test/fixtures/', import.meta.url));
 const annotators = mkdtempSync(join(tmpdir(), 'darkroom-annotators-'));
@@ -94,7 +80,12 @@ async function predict(run: Run) {
   if (input.pose_image) sizes.push(longestSideSizes(await readImage(input.pose_image), 1024, 'pose_image')[1]);
   const sights = run.faces.map((faces, index) => ({ faces, ...sizes[index]! }));
   const embedding = expected[`${run.name}.embedding`]!.data as Float32Array;
-  const recorded = noteLatents(givenFaces(residency, sights, embedding));
+  const latents: number[] = [];
+  const watched = watching(givenFaces(residency, sights, embedding), ({ key, feeds }) => {
+    if (key.startsWith('vae-decoder')) {
+      latents.push(...(feeds.latents!.data as Float32Array).map((value) => value * scalingFactor));
+    }
+  });
   const steps: string[] = [];
   const lines: string[] = [];
   const context: PredictContext = {
@@ -102,14 +93,14 @@ async function predict(run: Run) {
     step: (current, total) => steps.push(`${current}/${total}`),
     preview() {},
     signal: { aborted: false, throwIfAborted() {} },
-    residency: recorded.residency,
+    residency: watched,
     licences: 'all',
     locate,
   };
   const files: OutputFile[] = [];
   for await (const file of instantId.predict(input, context)) files.push(file);
   const pictures = await Promise.all(files.map(({ bytes }) => decodePng(bytes)));
-  return { pictures, latents: recorded.latents, steps, lines, size: sizes.at(-1)! };
+  return { pictures, latents, steps, lines, size: sizes.at(-1)! };
 }
 
 /** Every n-th place of every n-th row. */
