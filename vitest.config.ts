@@ -1,4 +1,4 @@
-import { relative } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { isPostgresAvailable } from './test/support/postgres.ts';
@@ -11,32 +11,49 @@ const slowest = ['test/crash/', 'test/webgpu/', 'test/e2e/', 'src/models/', 'src
 
 class SlowestFirst extends BaseSequencer {
   override async sort(specifications: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId }: TestSpecification): number => {
-      const path = relative(import.meta.dirname, moduleId);
-      const found = slowest.findIndex((folder) => path.startsWith(folder));
-      return found < 0 ? slowest.length : found;
+    const rank = ({ project, moduleId }: TestSpecification): number => {
+      const path = moduleId.slice(project.config.root.length + 1);
+      const folder = slowest.findIndex((start) => path.startsWith(start));
+      // A process goes on with the next file only while that is of the same project.
+      return names.indexOf(project.name) * 100 + (folder < 0 ? slowest.length : folder);
     };
     return (await super.sort(specifications)).toSorted((a, b) => rank(a) - rank(b));
   }
 }
 
-/** Tests that have servers, databases, engines or whole models, or replace modules: each file has a process of its own. */
+/**
+ * Tests that replace modules, for which nobody may have loaded these before, and those on a driver for Vulkan: each has a
+ * process of its own. All others share the processes of their project: to start one and to load the server takes longer
+ * than most tests.
+ */
+const alone = [...testsIn('src'), ...testsIn('test')].filter(
+  (path) => path.startsWith('test/webgpu/') || readFileSync(path, 'utf8').includes('vi.mock('),
+);
+
+/** Tests that have servers, databases, engines or whole models. */
 const large = ['src/{accounts,cli,database,models,predictions,storage,webhooks}/**/*.test.ts', 'test/**/*.test.ts'];
 
-const shared = { testTimeout: 60_000, hookTimeout: 60_000 };
+const shared = { testTimeout: 60_000, hookTimeout: 60_000, isolate: false };
 const projects = [
-  { test: { ...shared, name: 'PGlite', include: large } },
+  { test: { ...shared, name: 'alone', include: alone, isolate: true } },
+  { test: { ...shared, name: 'PGlite', include: large, exclude: alone } },
   {
     test: {
       ...shared,
       name: 'PostgreSQL',
       include: ['test/conformance/*.test.ts'],
+      exclude: alone,
       env: { DARKROOM_TEST_DATABASE: 'PostgreSQL' },
     },
   },
-  // One after the other in one process, in half the time: to start it and to load the packages takes as long as the tests.
-  { test: { ...shared, name: 'units', include: ['src/**/*.test.ts'], exclude: large, isolate: false } },
+  { test: { ...shared, name: 'units', include: ['src/**/*.test.ts'], exclude: [...large, ...alone] } },
 ];
+const names = projects.map(({ test }) => test.name);
+
+function testsIn(folder: string): string[] {
+  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((path) => `${folder}/${path}`);
+  return paths.filter((path) => path.endsWith('.test.ts'));
+}
 
 export default defineConfig({
   test: {

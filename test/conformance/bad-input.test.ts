@@ -1,51 +1,20 @@
 /** What must not harm the server, on a server that asks for no token. Numbers are those of docs/api.md. */
-import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
-import { createServer, type RequestListener, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Answer, ask } from '../support/ask.ts';
 import { closed, exchange, requestHead } from '../support/http.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 
-/** So that one loopback address can stand for the public internet: 127.0.0.2 counts as public here. */
-vi.mock('../../src/storage/public-address.ts', async (original) => {
-  const { isPublicAddress } = await original<typeof import('../../src/storage/public-address.ts')>();
-  return { isPublicAddress: (address: string) => address === '127.0.0.2' || isPublicAddress(address) };
-});
-
 let server: TestServer;
-const websites: Server[] = [];
 beforeAll(async () => {
-  server = await startTestServer({ fetchTimeoutMs: 2000, fetchMaxBytes: 1_000_000 });
-});
-afterEach(() => {
-  for (const website of websites.splice(0)) {
-    website.closeAllConnections();
-    website.close();
-  }
+  server = await startTestServer();
 });
 afterAll(() => server?.close());
 
-async function post(path: string, body: unknown, headers: Record<string, string> = {}) {
-  const response = await fetch(server.origin + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify(body),
-  });
-  // biome-ignore lint/suspicious/noExplicitAny: tests reach into JSON of every shape
-  return { status: response.status, headers: response.headers, body: (await response.json()) as any };
-}
-
-const runPicture = async (input: object) =>
-  (await post('/models/test/picture/predictions', { input }, { prefer: 'wait' })).body;
-
-async function website(answer: RequestListener): Promise<number> {
-  const site = createServer(answer).listen(0, '0.0.0.0');
-  websites.push(site);
-  await once(site, 'listening');
-  return (site.address() as AddressInfo).port;
-}
+const post = (path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> =>
+  ask(server, 'POST', path, { body, ...headers });
 
 describe('input that the schema refuses', () => {
   const controlnet = '795433b19458d0f4fa172a7ccf93178d2adb1cb8ab2ad6c8fdc33fdbcd49f477';
@@ -143,62 +112,12 @@ describe('input that the schema refuses', () => {
   });
 
   test('a prompt of 100,000 characters runs', async () => {
-    const { status, input, logs } = await runPicture({ prompt: 'wörd '.repeat(20_000) });
+    const { status, input, logs } = (
+      await post('/models/test/picture/predictions', { input: { prompt: 'wörd '.repeat(20_000) } }, { prefer: 'wait' })
+    ).body;
     expect(status).toBe('succeeded');
     expect(input.prompt).toHaveLength(100_000);
     expect(logs).toContain('prompt of 100000 characters');
-  });
-});
-
-describe('image addresses', () => {
-  test('S17 unreachable, missing, too slow, too large: the prediction fails and says why', async () => {
-    const deserted = await website(() => {});
-    websites.at(-1)!.close();
-    const missing = await website((_, response) => response.writeHead(404).end());
-    const silent = await website(() => {});
-    const large = await website((_, response) => response.end(Buffer.alloc(1_000_001)));
-    for (const [port, message] of [
-      [deserted, /refuses connections/],
-      [missing, /answered 404/],
-      [silent, /did not answer in full within 2 s/],
-      [large, /is larger than 1\.0 MiB/],
-    ] as const) {
-      const { status, error, output } = await runPicture({ image: `http://127.0.0.2:${port}/a.png` });
-      expect([status, output]).toEqual(['failed', null]);
-      expect(error).toMatch(message);
-      expect(error).toMatch(/^image: http:\/\/127\.0\.0\.2:/);
-    }
-    expect((await runPicture({ image: 'http://no-such-host.invalid/' })).error).toMatch(/host name is not known/);
-  });
-
-  test('S17 what comes back is no picture', async () => {
-    const port = await website((_, response) => response.end('<html>'));
-    const { status, error } = await runPicture({ image: `http://127.0.0.2:${port}/` });
-    expect(status).toBe('failed');
-    expect(error).toBeTruthy();
-  });
-
-  test('D11 private addresses, directly and by redirect: never asked', async () => {
-    let asked = 0;
-    const secrets = await website((_, response) => {
-      asked++;
-      response.end('secret');
-    });
-    const redirecting = await website((_, response) => {
-      response.writeHead(302, { location: `http://127.0.0.1:${secrets}/` }).end();
-    });
-    for (const image of [
-      `http://127.0.0.1:${secrets}/`,
-      `http://localhost:${secrets}/`,
-      `http://[::ffff:127.0.0.1]:${secrets}/`,
-      `http://127.0.0.2:${redirecting}/`,
-      'http://169.254.169.254/latest/meta-data/',
-    ]) {
-      const { status, error } = await runPicture({ image });
-      expect(status).toBe('failed');
-      expect(error).toMatch(/^image: .*private or reserved network address.*DARKROOM_FETCH_PRIVATE=1/);
-    }
-    expect(asked).toBe(0);
   });
 });
 
