@@ -22,11 +22,12 @@ const replicate = new Replicate({
   auth: process.env.DARKROOM_API_TOKEN ?? 'any',
 });
 
+let shown = '';
 const output = await replicate.run(
   'rossjillian/controlnet:795433b19458d0f4fa172a7ccf93178d2adb1cb8ab2ad6c8fdc33fdbcd49f477',
   {
     input: {
-      image: `data:image/jpeg;base64,${await readFile(photograph, 'base64')}`,
+      image: await readFile(photograph),
       prompt,
       structure,
       image_resolution: 512,
@@ -34,8 +35,14 @@ const output = await replicate.run(
       seed: 7,
       return_reference_image: true,
     },
+    // Otherwise the first answer is held until the end, for up to a minute, and nothing is heard before.
+    wait: { mode: 'poll' },
   },
-  (prediction) => console.log(prediction.status, prediction.logs?.trim().split('\n').at(-1) ?? ''),
+  ({ status, logs }) => {
+    const line = `${status} ${logs?.trimEnd().split('\n').at(-1) ?? ''}`;
+    if (line !== shown) console.log(line);
+    shown = line;
+  },
 );
 
 for (const [index, name] of ['structure.png', 'picture.png'].entries()) {

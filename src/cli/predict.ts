@@ -111,12 +111,17 @@ function checkInput(model: ModelDefinition, input: Record<string, unknown>): voi
   const urls = Object.entries(input).map(([name, value]) => [name, isLocal(model, name) ? 'data:,' : value]);
   const { faults } = compileInputCheck(model.inputs)(Object.fromEntries(urls));
   if (faults.length === 0) return;
-  const lines = faults.map(({ field, description }) => `  ${field.replace(/^input\.?/, '')} ${description}`.trimEnd());
+  const lines = faults.map(({ field, description }) => `  ${faultLine(field.replace(/^input\.?/, ''), description)}`);
   throw new UsageError(`The input cannot be used:\n${lines.join('\n')}\nSee: darkroom models ${slug(model)}`);
 
   function isLocal(definition: ModelDefinition, name: string): boolean {
     return isFile(definition.inputs[name]!) && isPath(input[name]);
   }
+}
+
+/** Some descriptions begin with the name of the input. */
+function faultLine(name: string, description: string): string {
+  return name === '' || description.startsWith(`${name} `) ? description : `${name}: ${description}`;
 }
 
 interface ResolveContext {

@@ -68,7 +68,7 @@ export function methodNotAllowed(allowed: readonly string[]): Problem {
 export function bodyTooLarge(limit: number): Problem {
   const detail =
     `The request body is larger than ${limit} bytes. Give large files as URLs instead of data URLs, ` +
-    'or raise DARKROOM_BODY_MAX_BYTES on the server.';
+    'such as those of files uploaded by POST /v1/files, or raise DARKROOM_BODY_MAX_BYTES on the server.';
   return new Problem(413, detail, { title: 'Payload too large', headers: { ...neverRetry, connection: 'close' } });
 }
 
