@@ -193,10 +193,27 @@ describe('a bomb costs nothing:', () => {
     await within(20_000, () => refused(torchZip(pickle(...list, copies, 'N')), /copies more than 400000 entries/));
   });
 
+  test('a long key that many names begin with', async () => {
+    const tensors = Array.from({ length: 5000 }, (_, index) => Buffer.concat([int(index), tensor('0', 6, [6], [1])]));
+    const names = pickle('}', text('k'.repeat(1 << 20)), '}(', ...tensors, 'us');
+    await within(20_000, () => refused(torchZip(names, { 0: storage }), /name of 1048578 letters, above the limit/));
+  });
+
   test('a pickle above the limit', async () => {
     const bytes = torchZip(Buffer.alloc((16 << 20) + 1));
     await within(20_000, () => refused(bytes, /"archive\/data\.pkl" has 16777217 bytes, above the limit/));
   });
+});
+
+test('a message stays short, whatever it quotes', async () => {
+  const path = join(folder, 'hostile.pth');
+  await writeFile(path, torchZip(pickle(`c${'m'.repeat(1 << 20)}\nname\n.`)));
+  const { message } = await readWeightFile(path).then(
+    () => expect.unreachable(),
+    (error: Error) => error,
+  );
+  expect(message).toMatch(/wants the Python object "m+ … .*Nothing was run\. Use these weights as \.safetensors\.$/);
+  expect(message.length).toBeLessThan(path.length + 1000);
 });
 
 describe('a zip container is refused', () => {
@@ -251,9 +268,18 @@ describe('a zip container is refused', () => {
 
 describe('an older container is refused', () => {
   const data = pickle('}', text('a'), tensor('0', 6, [6], [1]), 's');
+  /** Behind the magic number. */
+  const withProtocol = (protocol: Buffer): Buffer =>
+    Buffer.concat([torchLegacy(data, [], []).subarray(0, 15), protocol]);
 
   test.each<[string, () => Buffer, RegExp]>([
     ['with another magic number', () => pickle('K\x01'), /not one that PyTorch saved/],
+    ['with another protocol', () => withProtocol(pickle('K\x01')), /another protocol/],
+    [
+      'whose protocol is lists without end',
+      () => withProtocol(pickle(']'.repeat(100_000), 'a'.repeat(99_999))),
+      /another protocol/,
+    ],
     ['with a storage too few', () => torchLegacy(data, [], []), /keys of its storages/],
     ['with a storage too many', () => torchLegacy(data, ['0', '1'], [storage, storage]), /keys of its storages/],
     ['with a storage twice', () => torchLegacy(data, ['0', '0'], [storage, storage]), /keys of its storages/],

@@ -37,6 +37,13 @@ describe('a header is refused, with the file and the fault in the message, when'
     ['a tensor is a number', /not described by an object/, { a: 1 }, 4],
     ['a type is unknown', /unknown type F31/, { a: { ...four, dtype: 'F31' } }, 4],
     ['a type is a property of every object', /unknown type toString/, { a: { ...four, dtype: 'toString' } }, 4],
+    ['a type is no text', /type that is not a text/, { a: { ...four, dtype: { toString: 1 } } }, 4],
+    [
+      'a type is lists without end',
+      /type that is not a text/,
+      `{"a":{"dtype":${'['.repeat(50_000)}${']'.repeat(50_000)},"shape":[1],"data_offsets":[0,4]}}`,
+      4,
+    ],
     ['a size is negative', /not a list of sizes/, { a: { ...four, shape: [-1] } }, 4],
     ['a size is not whole', /not a list of sizes/, { a: { ...four, shape: [1.5] } }, 4],
     ['a shape overflows', /too large to count/, { a: { ...four, shape: [2 ** 40, 2 ** 40, 0] } }, 4],

@@ -6,7 +6,7 @@
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import type { WeightError } from '../base/errors.ts';
 import { duplicateKey } from './duplicate-key.ts';
-import { fill, mostAxes, openWeightFile, weightFault } from './weight-file.ts';
+import { fill, longestName, mostAxes, openWeightFile, weightFault } from './weight-file.ts';
 
 /** Bytes of an element, by the names that the format uses. */
 export const elementSizes = {
@@ -50,8 +50,6 @@ export interface Safetensors {
 
 /** The format's own limit. */
 const longestHeader = 100_000_000;
-/** Names stand in messages, logs and graphs: a header that is one long name would fill them. */
-const longestName = 1000;
 const prefixLength = 8;
 
 /** @throws WeightError naming the file and its fault */
@@ -135,9 +133,8 @@ function parseTensor(name: string, entry: unknown, place: Place): TensorRef {
   if (name.length > longestName) throw bad(`has a name of ${name.length} letters, above the limit of ${longestName}`);
   if (!isRecord(entry)) throw bad('is not described by an object');
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (typeof dtype !== 'string' || !Object.hasOwn(elementSizes, dtype)) {
-    throw bad(`has the unknown type ${shortened(String(dtype))}`);
-  }
+  if (typeof dtype !== 'string') throw bad('has a type that is not a text');
+  if (!Object.hasOwn(elementSizes, dtype)) throw bad(`has the unknown type ${shortened(dtype)}`);
   if (!isCounts(shape)) throw bad('has a shape that is not a list of sizes');
   if (shape.length > mostAxes) throw bad(`has ${shape.length} axes, above the limit of ${mostAxes}`);
   if (!isCounts(offsets) || offsets.length !== 2) throw bad('has offsets that are not two positions');

@@ -89,6 +89,13 @@ describe('an index is refused', () => {
     await expect(readWeightFile(index)).rejects.toThrow(/names "a" twice/);
   });
 
+  test('when a file is lists without end', async () => {
+    await writeFile(index, `{"weight_map": {"a": ${'['.repeat(50_000)}${']'.repeat(50_000)}}}`);
+    const failed = readWeightFile(index);
+    await expect(failed).rejects.toThrow(/looks for "a" in lists or maps, which is not a file beside it/);
+    await expect(failed).rejects.toBeInstanceOf(WeightError);
+  });
+
   test('when a part is a folder', async () => {
     await mkdir(join(folder, 'model-3.safetensors'));
     await expect(open({ ...good, d: 'model-3.safetensors' })).rejects.toThrow(/it is not a file/);

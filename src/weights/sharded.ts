@@ -65,7 +65,8 @@ async function readIndex(path: string): Promise<ReadonlyMap<string, string>> {
   for (const [name, file] of entries) {
     // A part lies beside its index; a path could lead anywhere on this disk.
     if (typeof file !== 'string' || !/^[\w][\w.-]*$/.test(file)) {
-      throw weightFault(path, `it looks for "${name}" in ${JSON.stringify(file)}, which is not a file beside it`);
+      const shown = typeof file === 'object' ? 'lists or maps' : JSON.stringify(file);
+      throw weightFault(path, `it looks for "${name}" in ${shown}, which is not a file beside it`);
     }
   }
   if (entries.length === 0) throw weightFault(path, 'its weight_map is empty');

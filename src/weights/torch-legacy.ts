@@ -31,7 +31,8 @@ export async function readTorchLegacy(path: string): Promise<ReadonlyMap<string,
       throw fault('it is a Python pickle but not one that PyTorch saved. Use these weights as .safetensors');
     }
     const protocol = unpickle(head, magic.end, plain);
-    if (protocol.value !== protocolVersion) throw fault(`it has the unknown protocol ${String(protocol.value)}`);
+    if (protocol.value !== protocolVersion)
+      throw fault('it has another protocol than PyTorch writes. Download it again');
     const machine = unpickle(head, protocol.end, plain);
     if (!(machine.value instanceof Map) || machine.value.get('little_endian') !== true) {
       throw fault('its numbers are big-endian. Save it again on another machine');

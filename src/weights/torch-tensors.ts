@@ -9,7 +9,7 @@
 import { sizeOf } from '../math/tensor.ts';
 import { elementSizes, type TensorRef } from './safetensors.ts';
 import { isTorchTensor, type TorchStorage, type TorchTensor } from './torch-objects.ts';
-import { weightFault } from './weight-file.ts';
+import { longestName, weightFault } from './weight-file.ts';
 
 const wrappers = ['state_dict', 'model_state_dict', 'model', 'params_ema', 'params'];
 
@@ -31,26 +31,30 @@ export function namedTensors(value: unknown, place: TorchPlace): Map<string, Ten
   let budget = mostEntries;
   const tensors = new Map<string, TensorRef>();
 
-  /** Calls `visit` for every tensor below; false stops. */
+  /** Calls `visit` for every tensor below; false stops. One text may be a key again and again, in names without end. */
   const walk = (
     node: unknown,
-    path: readonly string[],
+    name: string,
+    depth: number,
     visit: (name: string, tensor: TorchTensor) => boolean,
   ): boolean => {
-    if (isTorchTensor(node)) return visit(path.join('.'), node);
+    if (isTorchTensor(node)) {
+      if (name.length <= longestName) return visit(name, node);
+      throw weightFault(place.path, `it has a name of ${name.length} letters, above the limit of ${longestName}`);
+    }
     const entries = node instanceof Map ? node : Array.isArray(node) ? node.entries() : undefined;
     if (!entries) return true;
-    if (path.length >= deepest) throw weightFault(place.path, `its maps lie more than ${deepest} deep in each other`);
+    if (depth >= deepest) throw weightFault(place.path, `its maps lie more than ${deepest} deep in each other`);
     for (const [key, below] of entries) {
       if (--budget < 0) throw weightFault(place.path, `it has more than ${mostEntries} entries`);
       const isName = typeof key === 'string' || typeof key === 'number';
-      if (isName && !walk(below, [...path, String(key)], visit)) return false;
+      if (isName && !walk(below, depth === 0 ? String(key) : `${name}.${key}`, depth + 1, visit)) return false;
     }
     return true;
   };
 
-  const content = value instanceof Map ? unwrap(value, (node) => !walk(node, [], () => false)) : undefined;
-  walk(content, [], (name, tensor) => {
+  const content = value instanceof Map ? unwrap(value, (node) => !walk(node, '', 0, () => false)) : undefined;
+  walk(content, '', 0, (name, tensor) => {
     if (tensors.has(name)) throw weightFault(place.path, `it names "${name}" twice`);
     tensors.set(name, tensorRef(name, tensor, place));
     return true;

@@ -5,6 +5,8 @@ import { WeightError } from '../base/errors.ts';
 
 /** Of a tensor: PyTorch makes none with more. What a file says beyond that would only fill messages and memory. */
 export const mostAxes = 64;
+/** Of a tensor. Names stand in messages, logs and graphs: a file that is one long name would fill them. */
+export const longestName = 1000;
 
 /** @throws WeightError when there is no file, or it may not be read */
 export async function openWeightFile(path: string): Promise<FileHandle> {
@@ -40,7 +42,8 @@ export function fillNow(handle: FileHandle, bytes: Uint8Array, position: number,
   }
 }
 
-/** @param reason part of a sentence, without its full stop */
+/** @param reason part of a sentence, without its full stop; it may quote the file, which may say anything at any length */
 export function weightFault(path: string, reason: string): WeightError {
-  return new WeightError(`The weight file ${path} cannot be used: ${reason}.`);
+  const cut = reason.length > 1000 ? `${reason.slice(0, 500)} … ${reason.slice(-200)}` : reason;
+  return new WeightError(`The weight file ${path} cannot be used: ${cut}.`);
 }
