@@ -1,94 +1,25 @@
 /** That each input of the schema does what it should, on the mini set; the others are in test/e2e/face-to-many.test.ts. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodePng } from '../../test/support/decode-png.ts';
-import { miniContext } from '../../test/support/mini-context.ts';
-import { remembering } from '../../test/support/remembering.ts';
+import { faceToManyRequests, type Request } from '../../test/support/face-to-many-requests.ts';
 import { CanceledError } from '../base/errors.ts';
-import type { InputOf } from '../catalog/fields.ts';
-import type { OutputFile, PredictContext } from '../catalog/model.ts';
+import type { PredictContext } from '../catalog/model.ts';
 import { styleLoras } from '../pipeline/face-to-many-files.ts';
 import faceToMany from './face-to-many.ts';
 
-const fixture = (name: string): string => fileURLToPath(new URL(`../../test/fixtures/${name}`, import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), 'darkroom-faces-'));
-/** Narrow, so that the picture is small: its longer side is always 1024. */
-const strip = join(folder, 'strip.png');
-const otherStrip = join(folder, 'other-strip.png');
-const thin = join(folder, 'thin.png');
-const request: InputOf<typeof faceToMany.inputs> = {
-  image: strip,
-  style: '3D',
-  prompt: 'a person',
-  negative_prompt: '',
-  denoising_strength: 0.65,
-  prompt_strength: 4.5,
-  // Depth takes more time than the rest together.
-  control_depth_strength: 0,
-  instant_id_strength: 1,
-  seed: 7,
-  custom_lora_url: undefined,
-  lora_scale: 1,
-};
-
-const mini = miniContext();
-// Most requests here differ from each other in one network's answer.
-const context = { ...mini, residency: remembering(mini.residency) };
-beforeAll(async () => {
-  const part = { top: 0, width: 131, height: 512 };
-  await sharp(fixture('photos/eileen-collins.jpg'))
-    .extract({ left: 100, ...part })
-    .toFile(strip);
-  await sharp(fixture('photos/eileen-collins.jpg'))
-    .extract({ left: 250, ...part })
-    .toFile(otherStrip);
-  await sharp({ create: { width: 900, height: 200, channels: 3, background: '#405060' } }).toFile(thin);
-});
-afterAll(async () => {
-  await context.close();
-  rmSync(folder, { recursive: true });
-});
-
-async function predict(changes: Partial<typeof request>, surroundings: PredictContext = context) {
-  const files: OutputFile[] = [];
-  for await (const file of faceToMany.predict({ ...request, ...changes }, surroundings)) files.push(file);
-  return files;
-}
+const { context, place, strip, otherStrip, predict, look, close } = await faceToManyRequests();
+afterAll(close);
+const thin = place('thin.png');
+await sharp({ create: { width: 900, height: 200, channels: 3, background: '#405060' } }).toFile(thin);
 
 const glimpses = new Map<string, Promise<string>>();
-/** What the latents look like after a step, which is as far as it runs: once for the same changes. */
-function glimpse(changes: Partial<typeof request>): Promise<string> {
+/** `look`, once for the same changes. */
+function glimpse(changes: Partial<Request>): Promise<string> {
   const key = JSON.stringify(changes);
   const seen = glimpses.get(key) ?? look(changes);
   glimpses.set(key, seen);
-  return seen;
-}
-
-async function look(changes: Partial<typeof request>): Promise<string> {
-  let stop = false;
-  let seen = '';
-  const signal = {
-    aborted: false,
-    throwIfAborted() {
-      if (stop) throw new CanceledError();
-    },
-  };
-  const watched: PredictContext = {
-    ...context,
-    signal,
-    step: (current) => {
-      stop = current === 1;
-    },
-    preview: (draw) => {
-      seen = Buffer.from(draw().data).toString('base64');
-    },
-  };
-  await expect(predict(changes, watched)).rejects.toBeInstanceOf(CanceledError);
-  expect(seen).not.toBe('');
   return seen;
 }
 
@@ -111,7 +42,7 @@ describe('changes the picture', () => {
     plain = await glimpse({});
   });
 
-  test.each<[string, Partial<typeof request>]>([
+  test.each<[string, Partial<Request>]>([
     ['prompt', { prompt: 'a knight' }],
     ['prompt, by a weight', { prompt: '(a person:1.3)' }],
     ['negative_prompt', { negative_prompt: 'hat' }],
@@ -202,7 +133,7 @@ test('a denoising strength of 0 gives the photograph back, and needs a face and 
   expect(Buffer.from(again!.bytes)).toEqual(Buffer.from(file!.bytes));
 });
 
-test.each<[field: string, message: RegExp, change: Partial<typeof request>]>([
+test.each<[field: string, message: RegExp, change: Partial<Request>]>([
   ['image', /^No image provided/, { image: undefined }],
   ['seed', /seed is -1; send a whole number from 0 to 18446744073709551615/, { seed: -1 }],
   ['seed', /seed is 18446744073709551616/, { seed: '18446744073709551616' }],
@@ -223,19 +154,4 @@ test.each<[field: string, message: RegExp, change: Partial<typeof request>]>([
     field,
     message: expect.stringMatching(message),
   });
-});
-
-test('of published weights, a photograph without a face is refused', async () => {
-  // The mini detector finds nobody.
-  const published: PredictContext = {
-    ...context,
-    locate: async (repositories) => ({ ...(await context.locate(repositories)), set: 'full' }),
-  };
-  const before = context.lines.length;
-  await expect(predict({}, published)).rejects.toMatchObject({
-    name: 'InputError',
-    field: 'image',
-    message: expect.stringMatching(/^No face was found in image\. Send a photograph/),
-  });
-  expect(context.lines.slice(before).join()).toContain('non-commercial research only');
 });

@@ -26,6 +26,7 @@ import type { Size } from '../pipeline/control-size.ts';
 import { decodePictures } from '../pipeline/decode.ts';
 import { encodePicture } from '../pipeline/encode.ts';
 import { styleLoras, zoeControlNet } from '../pipeline/face-to-many-files.ts';
+import { checkNumbers } from '../pipeline/face-to-many-numbers.ts';
 import { faceTokens, tokensPerFace } from '../pipeline/face-tokens.ts';
 import { classifierFreeGuidance } from '../pipeline/guidance.ts';
 import { faceAdapterFile, identityNetFolder, instantId } from '../pipeline/instant-id-files.ts';
@@ -182,16 +183,16 @@ async function redraw(task: Task, located: EachLocated, context: PredictContext)
 
   const ladder = comfyKarrasLadder(steps, input.denoising_strength);
   const count = latents.data.length;
-  const [largest] = ladder.sigmas as [number];
-  const tree = brownianTree({ start: ladder.sigmas.at(-2)!, end: largest, seed, count, normals: cudaNormals });
+  const tree = brownianTree({ start: ladder.sigmas.at(-2)!, end: ladder.sigmas[0]!, seed, count, normals: cudaNormals });
   const noise = cpuNormals(seed).normal(count);
   const sample = await residency.use(unet, (session) =>
     dpmpp2mSde(ladder, brownianNoise(tree), {
       latents: latents.data.map((value, index) => value + noise[index]! * ladder.noiseScale),
       onStep: stepWithPreview(context, stableDiffusionXlColours, { width, height }),
       signal,
-      async denoise(input, timestep) {
-        const predicted = await predictRows(session, conditions, input, timestep, signal);
+      async denoise(current, timestep) {
+        const predicted = await predictRows(session, conditions, current, timestep, signal);
+        checkNumbers(predicted.data, input.custom_lora_url !== undefined, style.prompts);
         return conditions.length === 1 ? predicted.data : classifierFreeGuidance(predicted, strength);
       },
     }),

@@ -31,6 +31,8 @@ const mostWindows = 8;
 
 /** A prompt as both encoders read it: in the same windows, filled up with other tokens. */
 export interface ComfyTokens {
+  /** The input that it comes from, for messages. */
+  field: string;
   first: WeightedPrompt;
   second: WeightedPrompt;
 }
@@ -47,7 +49,7 @@ export function tokenizeComfyPrompts(prompts: readonly ComfyPrompt[], log: (line
       );
     }
     for (const name of first.passedOver) log(`warning, embedding:${name} does not exist, ignoring`);
-    return { first, second: tokenizeWeighted(text, xlPadding.second, field) };
+    return { field, first, second: tokenizeWeighted(text, xlPadding.second, field) };
   });
 }
 

@@ -48,7 +48,7 @@ test('names of textual inversions are told', () => {
   ]);
 });
 
-test.each(['(a:inf)', '(a:nan)', '(a:1e999)'])('the weight of %s is refused', (prompt) => {
+test.each(['(a:inf)', '(a:nan)', '(a:1e999)', '(a:1e39)', '(a:-4e38)'])('the weight of %s is refused', (prompt) => {
   expect(() => tokenizeWeighted(prompt, 0, 'prompt')).toThrow(InputError);
 });
 
