@@ -6,6 +6,7 @@ import { decodePng } from '../../test/support/decode-png.ts';
 import { faceToManyRequests, type Request } from '../../test/support/face-to-many-requests.ts';
 import { CanceledError } from '../base/errors.ts';
 import type { PredictContext } from '../catalog/model.ts';
+import { compileInputCheck } from '../catalog/validate.ts';
 import { styleLoras } from '../pipeline/face-to-many-files.ts';
 import faceToMany from './face-to-many.ts';
 
@@ -154,4 +155,19 @@ test.each<[field: string, message: RegExp, change: Partial<Request>]>([
     field,
     message: expect.stringMatching(message),
   });
+});
+
+test.each<[name: keyof Request, minimum: number, maximum: number]>([
+  ['denoising_strength', 0, 1],
+  ['prompt_strength', 0, 20],
+  ['control_depth_strength', 0, 1],
+  ['instant_id_strength', 0, 1],
+  ['lora_scale', 0, 1],
+])('%s is refused below %d and above %d', (name, minimum, maximum) => {
+  const check = compileInputCheck(faceToMany.inputs);
+  const refused = (value: unknown) => check({ [name]: value }).faults.map(({ field }) => field);
+  for (const accepted of [minimum, maximum]) expect(refused(accepted)).toEqual([]);
+  for (const value of [minimum - 1e-9, maximum + 1e-9, 1e999, 'much', true]) {
+    expect(refused(value)).toEqual([`input.${name}`]);
+  }
 });
