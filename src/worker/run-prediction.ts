@@ -31,19 +31,19 @@ export async function runPrediction(job: HostMessage & { type: 'predict' }, engi
   try {
     const model = engine.models.find((candidate) => slug(candidate) === job.model);
     if (!model) throw new InputError(`The engine has no model ${job.model}.`);
-    for await (const file of model.predict(job.input as InputOf<Fields>, contextOf(job.id, engine))) {
+    for await (const file of model.predict(job.input as InputOf<Fields>, contextOf(job, engine))) {
       const path = join(job.outputFolder, basename(file.name));
       await writeFile(path, file.bytes);
       engine.send({ type: 'output', id: job.id, name: file.name, contentType: file.contentType, path });
     }
     engine.signal.throwIfAborted();
-    engine.send({ type: 'succeeded', id: job.id, predictSeconds: (performance.now() - startedAt) / 1000 });
+    engine.send({ type: 'succeeded', id: job.id, predictSeconds: Math.round(performance.now() - startedAt) / 1000 });
   } catch (error) {
     engine.send(endOf(job.id, error));
   }
 }
 
-function contextOf(id: string, engine: Engine): PredictContext {
+function contextOf({ id, model }: HostMessage & { type: 'predict' }, engine: Engine): PredictContext {
   const log = (line: string): void => {
     const text = line.length > longestLogText ? `${line.slice(0, longestLogText - 2)} …` : line;
     engine.send({ type: 'log', id, text: `${text}\n` });
@@ -66,7 +66,7 @@ function contextOf(id: string, engine: Engine): PredictContext {
     licences: engine.settings.weightLicences,
     async locate(repositories) {
       const located = await locateWeights(repositories, engine.settings);
-      log(weightsLine(located, repositories));
+      log(weightsLine(located, model, repositories));
       if (located.set === 'mini' || !isCpu(engine.settings.device)) return located;
       return { ...located, folders: await inFloat32(located.folders, repositories, engine.settings.home, log) };
     },
