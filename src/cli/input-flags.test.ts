@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { choice, image, integer, number, text, toggle } from '../catalog/fields.ts';
+import { choice, image, integer, lora, number, text, toggle } from '../catalog/fields.ts';
 import { parseInputFlags } from './input-flags.ts';
 
 const fields = {
@@ -46,9 +46,17 @@ test.each([
   ['steps=', /write a number/],
   ['reference=yes', /write true or false/],
   ['image=@nowhere.jpg', /there is no file .*nowhere\.jpg/],
+  ['image=@.', /-i image=@\.: .* is a folder\. Name a file in it/],
+  ['image=', /is a folder/],
   ['constructor=x', /no input "constructor"/],
 ])('%s is refused', (flag, message) => {
   expect(() => parseInputFlags([flag], fields)).toThrow(message);
+});
+
+test('no LoRA is none, as on the wire', () => {
+  const own = { custom_lora_url: lora({ description: '', optional: true }) };
+  expect(parseInputFlags(['custom_lora_url='], own)).toEqual({ custom_lora_url: '' });
+  expect(() => parseInputFlags(['custom_lora_url=@.'], own)).toThrow(/is a folder/);
 });
 
 test('another name of an input counts, unless an input has it', () => {

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Field, Fields } from '../catalog/fields.ts';
 import { wideInteger } from '../catalog/wide-integer.ts';
@@ -35,8 +35,10 @@ function ownName(given: string, fields: Fields): string {
 function parseValue(name: string, value: string, field: Field): unknown {
   switch (field.kind) {
     case 'image':
-    case 'lora':
       return filePath(name, value);
+    case 'lora':
+      // As on the wire: an empty one is none.
+      return value && filePath(name, value);
     case 'number':
     case 'integer':
       return (field.wide && wideInteger(value)) ?? parseNumber(name, value);
@@ -59,6 +61,8 @@ function parseNumber(name: string, value: string): number {
 function filePath(name: string, value: string): string {
   if (/^(https?|data):/.test(value)) return value;
   const path = resolve(value.startsWith('@') ? value.slice(1) : value);
-  if (!existsSync(path)) throw new UsageError(`-i ${name}=${value}: there is no file ${path}.`);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (!found) throw new UsageError(`-i ${name}=${value}: there is no file ${path}.`);
+  if (found.isDirectory()) throw new UsageError(`-i ${name}=${value}: ${path} is a folder. Name a file in it.`);
   return path;
 }
