@@ -3,15 +3,15 @@ import { databaseKinds } from '../../test/support/databases.ts';
 import { type HostSetup, setUpHost } from '../../test/support/host-setup.ts';
 import { waitUntil } from '../../test/support/wait-until.ts';
 import { type Deployments, mostDeployments, type NewDeployment } from './deployments.ts';
-import type { Host } from './host.ts';
 import { createRunCounts } from './run-counts.ts';
 
-describe.each(databaseKinds())('deployments on %s', (kind) => {
+describe.each(databaseKinds())('deployments on %s, on two hosts', (kind) => {
   let setup: HostSetup;
   let deployments: Deployments;
   beforeAll(async () => {
     setup = await setUpHost(kind);
     deployments = setup.predictions.deployments;
+    for (let index = 0; index < 2; index++) await setup.startHost({ concurrency: 2, maxAttempts: 2 });
   });
   afterAll(() => setup?.close());
 
@@ -60,13 +60,11 @@ describe.each(databaseKinds())('deployments on %s', (kind) => {
     expect(names.indexOf('n99')).toBeLessThan(names.indexOf('n50'));
   });
 
-  it('never runs more than its instances, on two hosts, and all of them in the end', async () => {
+  it('never runs more than its instances, and all of them in the end', async () => {
     await deployments.create(deployment('two', 2));
     const ids: string[] = [];
     for (let index = 0; index < 12; index++) ids.push((await create('two', { steps: 2, step_ms: 20 })).id);
     let most = 0;
-    const hosts: Host[] = [];
-    for (let index = 0; index < 2; index++) hosts.push(await setup.startHost({ concurrency: 2 }));
     await waitUntil('all have ended', async () => {
       most = Math.max(most, await running('two'));
       const states = await Promise.all(ids.map((id) => setup.predictions.get('ada', id)));
@@ -75,12 +73,10 @@ describe.each(databaseKinds())('deployments on %s', (kind) => {
     expect(most).toBeGreaterThan(0);
     expect(most).toBeLessThanOrEqual(2);
     expect(await held()).toEqual([]);
-    for (const host of hosts) await host.close(0);
   });
 
-  it('runs what was held in its order, on two hosts', async () => {
+  it('runs what was held in its order', async () => {
     await deployments.create(deployment('line', 1));
-    const hosts = [await setup.startHost({ concurrency: 2 }), await setup.startHost({ concurrency: 2 })];
     const first = await create('line', { steps: 1000, step_ms: 10 });
     await setup.until(first.id, 'it runs', ({ status }) => status === 'processing');
     const ids: string[] = [];
@@ -92,12 +88,10 @@ describe.each(databaseKinds())('deployments on %s', (kind) => {
       const before = ends[index - 1]?.completedAt ?? first.createdAt;
       expect(startedAt!.getTime()).toBeGreaterThanOrEqual(before.getTime());
     }
-    for (const host of hosts) await host.close(0);
   });
 
   it('lets one that was canceled while it was held go by', async () => {
     await deployments.create(deployment('narrow', 1));
-    const host = await setup.startHost({ concurrency: 2 });
     const first = await create('narrow', { steps: 1000, step_ms: 10 });
     await setup.until(first.id, 'it runs', ({ status }) => status === 'processing');
     const [second, third] = [await create('narrow'), await create('narrow')];
@@ -109,22 +103,18 @@ describe.each(databaseKinds())('deployments on %s', (kind) => {
     expect(await held()).toEqual([]);
     expect(await deployments.delete('ada', 'ada/narrow')).toBe('deleted');
     expect(await deployments.delete('ada', 'ada/narrow')).toBeUndefined();
-    await host.close(0);
   });
 
   it('hands the instance of a prediction on when its engine dies', async () => {
     await deployments.create(deployment('deadly', 1));
-    const host = await setup.startHost({ concurrency: 2, maxAttempts: 2 });
     const dying = await setup.create('test/troubled', { trouble: 'exit' }, { deployment: 'ada/deadly' });
     const next = await create('deadly');
     expect((await setup.end(dying.id)).status).toBe('failed');
     expect((await setup.end(next.id)).status).toBe('succeeded');
-    await host.close(0);
   });
 
   it('starts what waits when there are more instances, and holds what is too many', async () => {
     await deployments.create(deployment('paused', 0));
-    const host = await setup.startHost({ concurrency: 3 });
     const ids = [
       await create('paused', { steps: 1000, step_ms: 10 }),
       await create('paused', { steps: 1000, step_ms: 10 }),
@@ -137,7 +127,6 @@ describe.each(databaseKinds())('deployments on %s', (kind) => {
     await setup.until(ids[1]!.id, 'the other runs too', ({ status }) => status === 'processing');
     for (const { id } of ids) await setup.predictions.cancel('ada', id);
     for (const { id } of ids) await setup.end(id);
-    await host.close(0);
   });
 
   it('counts how often each model ran, and goes on counting', async () => {

@@ -13,14 +13,9 @@ import { longestLog } from './log-writer.ts';
 
 describe.each(databaseKinds())('worker host on %s', (kind) => {
   let setup: HostSetup;
-  let host: Host | undefined;
 
   beforeAll(async () => {
     setup = await setUpHost(kind);
-  });
-  afterEach(async () => {
-    await host?.close(0);
-    host = undefined;
   });
   afterAll(async () => {
     await setup?.close();
@@ -28,218 +23,231 @@ describe.each(databaseKinds())('worker host on %s', (kind) => {
 
   const textOf = async (reference: unknown) => readFile(await setup.files.path(parseFileRef(reference)!.key), 'utf8');
 
-  it('runs a prediction: defaults, logs, progress, output files, times', async () => {
-    host = await setup.startHost();
-    const { id } = await setup.create('test/echo', { text: 'photo', num_outputs: 3, steps: null });
-    const ended = await setup.end(id);
-    expect(ended).toMatchObject({ status: 'succeeded', error: null, attempt: 1, interruptions: 0 });
-    expect(ended.logs).toMatch(/^steps 2\n 50%\|.*\| 1\/2 .*\n100%\|.*\| 2\/2 .*\n$/);
-    expect(ended.input).toEqual({ text: 'photo', num_outputs: 3, steps: null });
-    const outputs = ended.output as string[];
-    expect(outputs.map((output) => parseFileRef(output)?.name)).toEqual(['out-0.txt', 'out-1.txt', 'out-2.txt']);
-    for (const [index, output] of outputs.entries()) {
-      expect(await textOf(output)).toBe(`photo ${index}`);
-      expect(await setup.predictions.file(parseFileRef(output)!.key)).toMatchObject({ size: 7 });
-    }
-    const { predict_time: predictTime, total_time: totalTime } = ended.metrics;
-    expect(predictTime).toBeGreaterThan(0.009);
-    expect(totalTime).toBeGreaterThanOrEqual(predictTime!);
-  });
-
-  it('gives an empty list where the model leaves every file out', async () => {
-    host = await setup.startHost();
-    const ended = await setup.end((await setup.create('test/echo', { num_outputs: 0 })).id);
-    expect(ended).toMatchObject({ status: 'succeeded', output: [] });
-  });
-
-  it('gives one reference, not a list, where the model makes one file', async () => {
-    host = await setup.startHost();
-    const ended = await setup.end((await setup.create('test/single', {})).id);
-    expect(await textOf(ended.output)).toBe('only one');
-  });
-
-  it('hands the engine uploaded, fetched and embedded files as paths', async () => {
-    host = await setup.startHost({ fetchPrivate: true });
-    const bytes = Buffer.alloc(1234, 7);
-    const server = createServer((_, reply) => reply.end(bytes)).listen(0, '127.0.0.1');
-    await waitUntil('the server listens', () => server.listening);
-    const file = await setup.files.put('in.bin', bytes);
-    for (const [image, inputFiles] of [
-      [`http://127.0.0.1:${(server.address() as AddressInfo).port}/a.png`, []],
-      [`data:;base64,${bytes.toString('base64')}`, []],
-      [formatFileRef(file), [file]],
-    ] as const) {
-      const ended = await setup.end((await setup.create('test/echo', { image }, { inputFiles })).id);
-      expect(ended).toMatchObject({ status: 'succeeded' });
-      expect(ended.logs).toContain('image of 1234 bytes\n');
-    }
-    server.close();
-    const scratch = join(setup.home, 'scratch', host.id);
-    await waitUntil('nothing is left of the attempts', () => readdirSync(scratch).length === 0);
-  });
-
-  it('fails with a message that names the input when its file cannot be had', async () => {
-    host = await setup.startHost();
-    for (const [image, message] of [
-      ['http://127.0.0.1:9/a.png', /^image: http:\/\/127\.0\.0\.1:9\/a\.png /],
-      ['data:image/png;base64,%%%', /^image: the data URL/],
-      ['ftp://example.org/a.png', /^image: /],
-      [formatFileRef({ key: 'k'.repeat(32), name: 'cat.png' }), /^image: the file cat\.png is no longer stored/],
-    ] as const) {
-      const ended = await setup.end((await setup.create('test/echo', { image })).id);
-      expect(ended).toMatchObject({ status: 'failed', output: null });
-      expect(ended.error).toMatch(message);
-    }
-  });
-
-  it('fails a prediction whose model throws or is not there', async () => {
-    host = await setup.startHost();
-    const broken = await setup.end((await setup.create('test/troubled', { trouble: 'throw' })).id);
-    expect(broken).toMatchObject({ status: 'failed', error: 'the model broke', interruptions: 0 });
-    const unknown = await setup.end((await setup.create('test/nothing', {})).id);
-    expect(unknown).toMatchObject({ status: 'failed', error: 'This worker has no model test/nothing.' });
-  });
-
-  it('never starts what was canceled while it waited', async () => {
-    const counter = join(setup.home, `never-${kind}`);
-    const { id } = await setup.create('test/troubled', { trouble: 'throw', counter });
-    expect((await setup.predictions.cancel('ada', id))?.status).toBe('canceled');
-    host = await setup.startHost();
-    await setup.end((await setup.create('test/echo', {})).id);
-    expect(await setup.predictions.get('ada', id)).toMatchObject({ status: 'canceled', attempt: 0, logs: '' });
-    expect(existsSync(counter)).toBe(false);
-  });
-
-  it('cancels between two steps, and the engine takes the next prediction', async () => {
-    host = await setup.startHost();
-    const { id } = await setup.create('test/echo', { steps: 1000, step_ms: 40 });
-    await setup.until(id, 'it makes progress', ({ logs }) => logs.includes('| 3/1000'));
-    expect((await setup.predictions.cancel('ada', id))?.cancelRequestedAt).toBeInstanceOf(Date);
-    const ended = await setup.end(id);
-    expect(ended.logs).not.toContain('| 100/1000');
-    expect(ended).toMatchObject({ status: 'canceled', error: null, output: null, interruptions: 0 });
-    expect(ended.metrics.predict_time).toBeGreaterThan(0.1);
-    expect((await setup.predictions.cancel('ada', id))?.status).toBe('canceled');
-    expect((await setup.end((await setup.create('test/echo', {})).id)).status).toBe('succeeded');
-  });
-
-  it('ends an engine that does not listen to a cancel', async () => {
-    host = await setup.startHost();
-    const { id } = await setup.create('test/troubled', { trouble: 'busy' });
-    await setup.until(id, 'the first output is there', ({ output }) => output !== null);
-    await setup.predictions.cancel('ada', id);
-    expect(await setup.end(id)).toMatchObject({ status: 'canceled', error: null, interruptions: 0 });
-    expect((await setup.end((await setup.create('test/echo', {})).id)).status).toBe('succeeded');
-  });
-
-  it('stops fetching the input when the prediction is canceled', async () => {
-    host = await setup.startHost({ fetchPrivate: true });
-    const server = createServer(() => {}).listen(0, '127.0.0.1');
-    await waitUntil('the server listens', () => server.listening);
-    const image = `http://127.0.0.1:${(server.address() as AddressInfo).port}/never`;
-    const { id } = await setup.create('test/echo', { image });
-    await setup.until(id, 'it runs', ({ status }) => status === 'processing');
-    await setup.predictions.cancel('ada', id);
-    expect(await setup.end(id)).toMatchObject({ status: 'canceled' });
-    server.closeAllConnections();
-    server.close();
-  });
-
-  it('fails what runs too long', async () => {
-    host = await setup.startHost({ runTimeoutMs: 300 });
-    for (const [model, input] of [
-      ['test/echo', { steps: 1000, step_ms: 20 }],
-      ['test/troubled', { trouble: 'busy' }],
-    ] as const) {
-      const ended = await setup.end((await setup.create(model, input)).id);
-      expect(ended).toMatchObject({ status: 'failed', interruptions: 0 });
-      expect(ended.error).toBe('The prediction ran longer than 0.3 s and was stopped.');
-    }
-  });
-
-  it.each(['exit', 'kill'])('runs a prediction again when its engine dies by %s', async (trouble) => {
-    host = await setup.startHost();
-    const counter = join(setup.home, `counter-${kind}-${trouble}`);
-    const { id } = await setup.create('test/troubled', { trouble, times: 2, counter });
-    const ended = await setup.end(id);
-    expect(ended).toMatchObject({ status: 'succeeded', attempt: 3, interruptions: 2, error: null });
-    expect(ended.logs).toMatch(
-      /^trouble \w+\n--- engine process ended unexpectedly \(.*\); starting again, attempt 2 of 3 ---\ntrouble \w+\n--- .* attempt 3 of 3 ---\ntrouble \w+\n$/,
-    );
-    expect(ended.logs).toContain(trouble === 'kill' ? '(signal SIGKILL)' : '(exit code 1)');
-    const outputs = ended.output as string[];
-    expect(await Promise.all(outputs.map(textOf))).toEqual(['well']);
-  });
-
-  it('runs a prediction again when its output cannot be stored', async () => {
-    let faults = 0;
-    const put: typeof setup.files.put = async (name, content) => {
-      if (faults++ < 2) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
-      return setup.files.put(name, content);
-    };
-    host = await setup.startHost({}, { files: { ...setup.files, put } });
-    const ended = await setup.end((await setup.create('test/echo', {})).id);
-    expect(ended).toMatchObject({ status: 'succeeded', interruptions: 2 });
-    expect(ended.logs).toContain('--- worker could not carry it out; starting again, attempt 3 of 3 ---\n');
-    expect(ended.output).toHaveLength(1);
-  });
-
-  it('gives up after the configured number of attempts', async () => {
-    host = await setup.startHost({ maxAttempts: 2 });
-    const ended = await setup.end((await setup.create('test/troubled', { trouble: 'kill' })).id);
-    expect(ended).toMatchObject({
-      status: 'failed',
-      attempt: 2,
-      interruptions: 2,
-      error: 'Prediction interrupted; please retry (code: PA)',
+  describe('with the usual settings', () => {
+    let host: Host;
+    beforeAll(async () => {
+      host = await setup.startHost({ fetchPrivate: true });
     });
-    expect(ended.logs).toContain('giving up after 2 attempts ---\n');
-  });
+    afterAll(() => host?.close(0));
 
-  it('cuts a log without end', async () => {
-    host = await setup.startHost({ maxAttempts: 1 });
-    const { id } = await setup.create('test/troubled', { trouble: 'flood' });
-    const ended = await setup.end(id);
-    expect(ended.status).toBe('succeeded');
-    expect(ended.logs).toMatch(/--- the log is longer than 1 MiB; the rest is left out ---\n$/);
-    expect(ended.logs.length).toBeLessThan(longestLog + 100);
-  });
-
-  it('runs in the order of creation, as many at once as it may', async () => {
-    const created: string[] = [];
-    for (let index = 0; index < 8; index++) created.push((await setup.create('test/echo', { step_ms: 30 })).id);
-    host = await setup.startHost({ concurrency: 2 });
-    const ended = await Promise.all(created.map(setup.end));
-    const byStart = [...ended].sort((a, b) => a.startedAt!.getTime() - b.startedAt!.getTime());
-    for (const [place, { id }] of byStart.entries()) {
-      // Two engines take turns; within a pair the two starts may share a millisecond.
-      expect(Math.abs(created.indexOf(id) - place)).toBeLessThanOrEqual(1);
-    }
-    const atOnce = ended.map((one) => {
-      const alive = (other: typeof one) => other.startedAt! <= one.startedAt! && other.completedAt! > one.startedAt!;
-      return ended.filter(alive).length;
+    it('runs a prediction: defaults, logs, progress, output files, times', async () => {
+      const { id } = await setup.create('test/echo', { text: 'photo', num_outputs: 3, steps: null });
+      const ended = await setup.end(id);
+      expect(ended).toMatchObject({ status: 'succeeded', error: null, attempt: 1, interruptions: 0 });
+      expect(ended.logs).toMatch(/^steps 2\n 50%\|.*\| 1\/2 .*\n100%\|.*\| 2\/2 .*\n$/);
+      expect(ended.input).toEqual({ text: 'photo', num_outputs: 3, steps: null });
+      const outputs = ended.output as string[];
+      expect(outputs.map((output) => parseFileRef(output)?.name)).toEqual(['out-0.txt', 'out-1.txt', 'out-2.txt']);
+      for (const [index, output] of outputs.entries()) {
+        expect(await textOf(output)).toBe(`photo ${index}`);
+        expect(await setup.predictions.file(parseFileRef(output)!.key)).toMatchObject({ size: 7 });
+      }
+      const { predict_time: predictTime, total_time: totalTime } = ended.metrics;
+      expect(predictTime).toBeGreaterThan(0.009);
+      expect(totalTime).toBeGreaterThanOrEqual(predictTime!);
     });
-    expect(Math.max(...atOnce)).toBe(2);
+
+    it('gives an empty list where the model leaves every file out', async () => {
+      const ended = await setup.end((await setup.create('test/echo', { num_outputs: 0 })).id);
+      expect(ended).toMatchObject({ status: 'succeeded', output: [] });
+    });
+
+    it('gives one reference, not a list, where the model makes one file', async () => {
+      const ended = await setup.end((await setup.create('test/single', {})).id);
+      expect(await textOf(ended.output)).toBe('only one');
+    });
+
+    it('hands the engine uploaded, fetched and embedded files as paths', async () => {
+      const bytes = Buffer.alloc(1234, 7);
+      const server = createServer((_, reply) => reply.end(bytes)).listen(0, '127.0.0.1');
+      await waitUntil('the server listens', () => server.listening);
+      const file = await setup.files.put('in.bin', bytes);
+      for (const [image, inputFiles] of [
+        [`http://127.0.0.1:${(server.address() as AddressInfo).port}/a.png`, []],
+        [`data:;base64,${bytes.toString('base64')}`, []],
+        [formatFileRef(file), [file]],
+      ] as const) {
+        const ended = await setup.end((await setup.create('test/echo', { image }, { inputFiles })).id);
+        expect(ended).toMatchObject({ status: 'succeeded' });
+        expect(ended.logs).toContain('image of 1234 bytes\n');
+      }
+      server.close();
+      const scratch = join(setup.home, 'scratch', host.id);
+      await waitUntil('nothing is left of the attempts', () => readdirSync(scratch).length === 0);
+    });
+
+    it('fails with a message that names the input when its file cannot be had', async () => {
+      for (const [image, message] of [
+        ['http://127.0.0.1:9/a.png', /^image: http:\/\/127\.0\.0\.1:9\/a\.png /],
+        ['data:image/png;base64,%%%', /^image: the data URL/],
+        ['ftp://example.org/a.png', /^image: /],
+        [formatFileRef({ key: 'k'.repeat(32), name: 'cat.png' }), /^image: the file cat\.png is no longer stored/],
+      ] as const) {
+        const ended = await setup.end((await setup.create('test/echo', { image })).id);
+        expect(ended).toMatchObject({ status: 'failed', output: null });
+        expect(ended.error).toMatch(message);
+      }
+    });
+
+    it('fails a prediction whose model throws or is not there', async () => {
+      const broken = await setup.end((await setup.create('test/troubled', { trouble: 'throw' })).id);
+      expect(broken).toMatchObject({ status: 'failed', error: 'the model broke', interruptions: 0 });
+      const unknown = await setup.end((await setup.create('test/nothing', {})).id);
+      expect(unknown).toMatchObject({ status: 'failed', error: 'This worker has no model test/nothing.' });
+    });
+
+    it('cancels between two steps, and the engine takes the next prediction', async () => {
+      const { id } = await setup.create('test/echo', { steps: 1000, step_ms: 40 });
+      await setup.until(id, 'it makes progress', ({ logs }) => logs.includes('| 3/1000'));
+      expect((await setup.predictions.cancel('ada', id))?.cancelRequestedAt).toBeInstanceOf(Date);
+      const ended = await setup.end(id);
+      expect(ended.logs).not.toContain('| 100/1000');
+      expect(ended).toMatchObject({ status: 'canceled', error: null, output: null, interruptions: 0 });
+      expect(ended.metrics.predict_time).toBeGreaterThan(0.1);
+      expect((await setup.predictions.cancel('ada', id))?.status).toBe('canceled');
+      expect((await setup.end((await setup.create('test/echo', {})).id)).status).toBe('succeeded');
+    });
+
+    it('ends an engine that does not listen to a cancel', async () => {
+      const { id } = await setup.create('test/troubled', { trouble: 'busy' });
+      await setup.until(id, 'the first output is there', ({ output }) => output !== null);
+      await setup.predictions.cancel('ada', id);
+      expect(await setup.end(id)).toMatchObject({ status: 'canceled', error: null, interruptions: 0 });
+      expect((await setup.end((await setup.create('test/echo', {})).id)).status).toBe('succeeded');
+    });
+
+    it('stops fetching the input when the prediction is canceled', async () => {
+      const server = createServer(() => {}).listen(0, '127.0.0.1');
+      await waitUntil('the server listens', () => server.listening);
+      const image = `http://127.0.0.1:${(server.address() as AddressInfo).port}/never`;
+      const { id } = await setup.create('test/echo', { image });
+      await setup.until(id, 'it runs', ({ status }) => status === 'processing');
+      await setup.predictions.cancel('ada', id);
+      expect(await setup.end(id)).toMatchObject({ status: 'canceled' });
+      server.closeAllConnections();
+      server.close();
+    });
+
+    it.each(['exit', 'kill'])('runs a prediction again when its engine dies by %s', async (trouble) => {
+      const counter = join(setup.home, `counter-${kind}-${trouble}`);
+      const { id } = await setup.create('test/troubled', { trouble, times: 2, counter });
+      const ended = await setup.end(id);
+      expect(ended).toMatchObject({ status: 'succeeded', attempt: 3, interruptions: 2, error: null });
+      expect(ended.logs).toMatch(
+        /^trouble \w+\n--- engine process ended unexpectedly \(.*\); starting again, attempt 2 of 3 ---\ntrouble \w+\n--- .* attempt 3 of 3 ---\ntrouble \w+\n$/,
+      );
+      expect(ended.logs).toContain(trouble === 'kill' ? '(signal SIGKILL)' : '(exit code 1)');
+      const outputs = ended.output as string[];
+      expect(await Promise.all(outputs.map(textOf))).toEqual(['well']);
+    });
+
+    it('cuts a log without end', async () => {
+      const { id } = await setup.create('test/troubled', { trouble: 'flood' });
+      const ended = await setup.end(id);
+      expect(ended).toMatchObject({ status: 'succeeded', attempt: 1 });
+      expect(ended.logs).toMatch(/--- the log is longer than 1 MiB; the rest is left out ---\n$/);
+      expect(ended.logs.length).toBeLessThan(longestLog + 100);
+    });
   });
 
-  it('gives a running prediction back when it closes, without counting the start', async () => {
-    host = await setup.startHost();
-    const { id } = await setup.create('test/echo', { steps: 40, step_ms: 20, num_outputs: 2 });
-    await setup.until(id, 'it makes progress', ({ logs }) => logs.includes('| 3/40'));
-    await host.close(0);
-    expect(await setup.predictions.get('ada', id)).toMatchObject({ status: 'starting', interruptions: 0, attempt: 1 });
-    host = await setup.startHost({ maxAttempts: 1 });
-    const ended = await setup.end(id);
-    expect(ended).toMatchObject({ status: 'succeeded', attempt: 2, interruptions: 0 });
-    expect(ended.output).toHaveLength(2);
-  });
+  describe('with settings and moments of its own', () => {
+    let host: Host | undefined;
+    afterEach(async () => {
+      await host?.close(0);
+      host = undefined;
+    });
 
-  it('lets a running prediction finish when it closes with time to spare', async () => {
-    host = await setup.startHost();
-    const { id } = await setup.create('test/echo', { steps: 10, step_ms: 20 });
-    await setup.until(id, 'it runs', ({ status }) => status === 'processing');
-    await host.close(10_000);
-    expect(await setup.predictions.get('ada', id)).toMatchObject({ status: 'succeeded', attempt: 1 });
+    it('never starts what was canceled while it waited', async () => {
+      const counter = join(setup.home, `never-${kind}`);
+      const { id } = await setup.create('test/troubled', { trouble: 'throw', counter });
+      expect((await setup.predictions.cancel('ada', id))?.status).toBe('canceled');
+      host = await setup.startHost();
+      await setup.end((await setup.create('test/echo', {})).id);
+      expect(await setup.predictions.get('ada', id)).toMatchObject({ status: 'canceled', attempt: 0, logs: '' });
+      expect(existsSync(counter)).toBe(false);
+    });
+
+    it('fails what runs too long', async () => {
+      host = await setup.startHost({ runTimeoutMs: 300 });
+      for (const [model, input] of [
+        ['test/echo', { steps: 1000, step_ms: 20 }],
+        ['test/troubled', { trouble: 'busy' }],
+      ] as const) {
+        const ended = await setup.end((await setup.create(model, input)).id);
+        expect(ended).toMatchObject({ status: 'failed', interruptions: 0 });
+        expect(ended.error).toBe('The prediction ran longer than 0.3 s and was stopped.');
+      }
+    });
+
+    it('runs a prediction again when its output cannot be stored', async () => {
+      let faults = 0;
+      const put: typeof setup.files.put = async (name, content) => {
+        if (faults++ < 2) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+        return setup.files.put(name, content);
+      };
+      host = await setup.startHost({}, { files: { ...setup.files, put } });
+      const ended = await setup.end((await setup.create('test/echo', {})).id);
+      expect(ended).toMatchObject({ status: 'succeeded', interruptions: 2 });
+      expect(ended.logs).toContain('--- worker could not carry it out; starting again, attempt 3 of 3 ---\n');
+      expect(ended.output).toHaveLength(1);
+    });
+
+    it('gives up after the configured number of attempts', async () => {
+      host = await setup.startHost({ maxAttempts: 2 });
+      const ended = await setup.end((await setup.create('test/troubled', { trouble: 'kill' })).id);
+      expect(ended).toMatchObject({
+        status: 'failed',
+        attempt: 2,
+        interruptions: 2,
+        error: 'Prediction interrupted; please retry (code: PA)',
+      });
+      expect(ended.logs).toContain('giving up after 2 attempts ---\n');
+    });
+
+    it('runs in the order of creation, as many at once as it may', async () => {
+      const create = async (input: Record<string, unknown>) => (await setup.create('test/echo', input)).id;
+      const long = [await create({ steps: 1000, step_ms: 20 }), await create({ steps: 1000, step_ms: 20 })];
+      const short: string[] = [];
+      for (let index = 0; index < 6; index++) short.push(await create({ step_ms: 30 }));
+      host = await setup.startHost({ concurrency: 2 });
+      for (const id of long) await setup.until(id, 'it runs', ({ status }) => status === 'processing');
+      for (const id of short) expect((await setup.predictions.get('ada', id))?.status).toBe('starting');
+      for (const id of long) await setup.predictions.cancel('ada', id);
+      const ended = await Promise.all(short.map(setup.end));
+      const byStart = ended.toSorted((a, b) => a.startedAt!.getTime() - b.startedAt!.getTime());
+      for (const [place, { id }] of byStart.entries()) {
+        // Two engines take turns; within a pair the two starts may share a millisecond.
+        expect(Math.abs(short.indexOf(id) - place)).toBeLessThanOrEqual(1);
+      }
+      for (const { startedAt: moment } of ended) {
+        const alive = ended.filter((other) => other.startedAt! <= moment! && other.completedAt! > moment!);
+        expect(alive.length).toBeLessThanOrEqual(2);
+      }
+    });
+
+    it('gives a running prediction back when it closes, without counting the start', async () => {
+      host = await setup.startHost();
+      const { id } = await setup.create('test/echo', { steps: 40, step_ms: 20, num_outputs: 2 });
+      await setup.until(id, 'it makes progress', ({ logs }) => logs.includes('| 3/40'));
+      await host.close(0);
+      expect(await setup.predictions.get('ada', id)).toMatchObject({
+        status: 'starting',
+        interruptions: 0,
+        attempt: 1,
+      });
+      host = await setup.startHost({ maxAttempts: 1 });
+      const ended = await setup.end(id);
+      expect(ended).toMatchObject({ status: 'succeeded', attempt: 2, interruptions: 0 });
+      expect(ended.output).toHaveLength(2);
+    });
+
+    it('lets a running prediction finish when it closes with time to spare', async () => {
+      host = await setup.startHost();
+      const { id } = await setup.create('test/echo', { steps: 10, step_ms: 20 });
+      await setup.until(id, 'it runs', ({ status }) => status === 'processing');
+      await host.close(10_000);
+      expect(await setup.predictions.get('ada', id)).toMatchObject({ status: 'succeeded', attempt: 1 });
+    });
   });
 
   it('keeps as many stored files as rows', async () => {

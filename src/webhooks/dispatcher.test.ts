@@ -16,8 +16,8 @@ import { createPost, type Message } from './post.ts';
 import { mostPerHost, usualTiming, type WebhookTiming } from './timing.ts';
 
 const log = createLog(process.env.DARKROOM_TEST_LOG ? 'debug' : 'silent');
-// An embedded database keeps the whole process busy now and then: nobody is late within two seconds.
-const timing = { ...usualTiming, timeoutMs: 2_000, lookMs: 20, firstPauseMs: 40, graceMs: 100 };
+// However busy the machine is, nobody who answers is late.
+const timing = { ...usualTiming, timeoutMs: 60_000, lookMs: 20, firstPauseMs: 40, graceMs: 100 };
 
 describe.each(databaseKinds())('deliveries on %s', (kind) => {
   let place: TestPlace;
@@ -144,7 +144,7 @@ describe.each(databaseKinds())('deliveries on %s', (kind) => {
       response.on('close', () => open.delete(response));
     });
     for (let index = 0; index < 2 * mostPerHost; index++) await put(hanging.origin);
-    dispatch(undefined, undefined, { timeoutMs: 60_000 });
+    dispatch();
     await waitUntil('they hang', () => open.size === mostPerHost);
     const well = await receive();
     const ids = await Promise.all(Array.from({ length: 2 * mostPerHost }, () => put(well.origin)));
@@ -167,8 +167,7 @@ describe.each(databaseKinds())('deliveries on %s', (kind) => {
     for (const { origin } of hanging) {
       await Promise.all(Array.from({ length: mostPerHost }, () => put(origin, '{}', 'babbage')));
     }
-    // None that hangs is given up before the test is over.
-    dispatch(60_000, undefined, { timeoutMs: 120_000 });
+    dispatch();
     await waitUntil('they hang', () => open === mostAtOnce / 2);
     const well = await receive();
     // As many as the others leave are under way at once, and all arrive: also at a host where another's hang.

@@ -13,8 +13,9 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
+/** Also bodies that are texts. */
 const post = (path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> =>
-  ask(server, 'POST', path, { body, ...headers });
+  ask(server, 'POST', path, { body: JSON.stringify(body), ...headers });
 
 describe('input that the schema refuses', () => {
   const controlnet = '795433b19458d0f4fa172a7ccf93178d2adb1cb8ab2ad6c8fdc33fdbcd49f477';
