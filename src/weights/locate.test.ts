@@ -67,7 +67,7 @@ test('a mirror serves when the repository itself is not there', async () => {
   expect((await locateWeights([canny], settings('auto'))).folders).toEqual([join(folder, 'plain/elsewhere/canny')]);
 });
 
-test('all that is missing is listed at once, with its size and how to get it', async () => {
+test('all that is missing is listed at once, with its licence, its size and how to get it', async () => {
   await put('plain', 'elsewhere', 'canny', 'config.json');
   const civitai = {
     repository: 'civitai/toonyou',
@@ -88,12 +88,12 @@ test('all that is missing is listed at once, with its size and how to get it', a
     new WeightError(
       [
         'Published weights that this prediction needs are not on this disk, and DARKROOM_WEIGHTS is full.',
-        'lllyasviel/sd-controlnet-canny lacks diffusion_pytorch_model.safetensors. ' +
+        'lllyasviel/sd-controlnet-canny (openrail) lacks diffusion_pytorch_model.safetensors. ' +
           'Get it: hf download lllyasviel/sd-controlnet-canny diffusion_pytorch_model.safetensors',
-        'civitai/toonyou lacks toonyou_beta3.safetensors (2.1 GB). ' +
+        'civitai/toonyou (CreativeML OpenRAIL-M) lacks toonyou_beta3.safetensors (2.1 GB). ' +
           'Get it: https://civitai.com/models/30240?modelVersionId=78775, ' +
           'saved as <DARKROOM_WEIGHTS_PATH>/civitai/toonyou/toonyou_beta3.safetensors',
-        'lllyasviel/ControlNet lacks annotator/ckpts/network-bsds500.pth. ' +
+        'lllyasviel/ControlNet (openrail) lacks annotator/ckpts/network-bsds500.pth. ' +
           'Get it: hf download lllyasviel/ControlNet annotator/ckpts/network-bsds500.pth ' +
           '--revision e78a8c4a5052a238198043ee5c0cb44e22abb9f7',
         `Looked for in ${join(folder, 'plain')} (DARKROOM_WEIGHTS_PATH) and the Hugging Face cache ${join(folder, 'hf')} (HF_HOME).`,
@@ -105,7 +105,7 @@ test('all that is missing is listed at once, with its size and how to get it', a
 test('of a base that may be one file its place is said as well', async () => {
   const xl: WeightRepository = { ...canny, repository: 'any/xl', mayBeSingleFile: true };
   await expect(locateWeights([xl], settings('full'))).rejects.toThrow(
-    'any/xl lacks config.json, diffusion_pytorch_model.safetensors. Get it: hf download any/xl config.json ' +
+    'any/xl (openrail) lacks config.json, diffusion_pytorch_model.safetensors. Get it: hf download any/xl config.json ' +
       'diffusion_pytorch_model.safetensors. Or save the model in one file as ' +
       '<DARKROOM_WEIGHTS_PATH>/any/xl/checkpoint.safetensors',
   );

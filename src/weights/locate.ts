@@ -76,11 +76,11 @@ function refusalOf(
 
 function missingText(state: RepositoryState): string {
   const files = missingFiles(state).map(({ path, bytes }) => (bytes ? `${path} (${sizeText(bytes)})` : path));
-  const { repository, mayBeSingleFile } = state.repository;
+  const { repository, licence, mayBeSingleFile } = state.repository;
   const other = mayBeSingleFile
     ? `. Or save the model in one file as <DARKROOM_WEIGHTS_PATH>/${repository}/${singleFile}`
     : '';
-  return `${repository} lacks ${files.join(', ')}. Get it: ${wayToGet(state)}${other}`;
+  return `${repository} (${licence}) lacks ${files.join(', ')}. Get it: ${wayToGet(state)}${other}`;
 }
 
 function placesText({ weightsPath, hfHome }: WeightSettings): string {
