@@ -5,6 +5,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compare, expectClose } from '../../test/support/expect-close.ts';
+import { sizeOf } from '../math/tensor.ts';
 import { openNetworkCase } from '../parity/case.ts';
 import { runNetworkCase } from '../parity/network-case.ts';
 import { type TensorToWrite, writeSafetensors } from '../weights/write-safetensors.ts';
@@ -40,6 +41,25 @@ test('one of another kind of scale 0 is none either, but for a DoRA, whose lengt
   expect(compare(await off('dora'), none).relL2).toBeGreaterThan(0.05);
 });
 
+test('a LoRA of a norm is the difference that it makes', async () => {
+  const norm = 'lora_unet_mid_block_attentions_0_norm';
+  const other = 'lora_unet_mid_block_attentions_0_transformer_blocks_0_norm1';
+  const [up, alpha] = [Float32Array.from({ length: 48 }, (_, index) => Math.sin(index)), 3];
+  const difference = Float32Array.from(
+    { length: 24 },
+    (_, row) => (alpha / 2) * (up[2 * row]! - 0.5 * up[2 * row + 1]!),
+  );
+  const parts = (name: string) => ({
+    [`${name}.lora_up.weight`]: { shape: [24, 2], values: up },
+    [`${name}.lora_down.weight`]: { shape: [2, 1], values: [1, -0.5] },
+    [`${name}.alpha`]: { shape: [], values: [alpha] },
+  });
+  const whole = (name: string) => ({ [`${name}.diff`]: { shape: [24], values: difference } });
+  const product = await withValues('norm-product', { ...parts(norm), ...parts(other) });
+  expectClose(product, await withValues('norm-difference', { ...whole(norm), ...whole(other) }), { relL2: 1e-6 });
+  expect(compare(product, await sample('unet')).relL2).toBeGreaterThan(0.01);
+});
+
 const layer = 'lora_unet_mid_block_attentions_0_proj_in';
 
 test("PhotoMaker's file is taken as its LoRA, without the identity encoder", async () => {
@@ -49,10 +69,19 @@ test("PhotoMaker's file is taken as its LoRA, without the identity encoder", asy
 });
 
 const withLora = async (name: string, shapes: Record<string, number[]>): Promise<Float32Array> => {
+  const zeros = Object.entries(shapes).map(([key, shape]) => [
+    key,
+    { shape, values: new Array(sizeOf(shape)).fill(0) },
+  ]);
+  return await withValues(name, Object.fromEntries(zeros));
+};
+
+type Values = Record<string, { shape: number[]; values: ArrayLike<number> }>;
+
+const withValues = async (name: string, content: Values): Promise<Float32Array> => {
   const file = join(folder, `${name}.safetensors`);
-  const tensors = Object.entries(shapes).map(([key, shape]): [string, TensorToWrite] => {
-    const size = shape.reduce((product, dim) => product * dim, 1);
-    return [key, { dtype: 'F32', shape, bytes: new Uint8Array(4 * size) }];
+  const tensors = Object.entries(content).map(([key, { shape, values }]): [string, TensorToWrite] => {
+    return [key, { dtype: 'F32', shape, bytes: new Uint8Array(Float32Array.from(values).buffer) }];
   });
   await writeSafetensors(file, new Map(tensors));
   return await sample('unet', [{ file: relative(join(cases, 'unet'), file), scale: 1 }]);

@@ -14,7 +14,7 @@ import type { TensorRef } from '../weights/safetensors.ts';
 import type { Weights } from '../weights/scope.ts';
 import type { Graph, Value } from './graph.ts';
 import { type LowRank, lowRankOf, matrixOf, scaleOf } from './low-rank.ts';
-import { add, concat, multiply, reshape } from './ops.ts';
+import { add, concat, reshape } from './ops.ts';
 import { convolve, gemm, product, type Window } from './products.ts';
 import { changedWeights, type LayerShape } from './whole-change.ts';
 
@@ -53,11 +53,12 @@ export function changedVector(
 ): Value {
   const stored = g.weight(w.tensor(name, [length]), dims);
   const changes = w.changes?.(name) ?? [];
-  return changes.reduce((made, change) => {
-    // Nothing else fits one axis (`weights/lora-misfit.ts`).
-    const { difference } = change.form as Form & { kind: 'difference' };
-    return add(g, made, multiply(g, g.weight(difference, dims), scaleOf(g, change)));
-  }, stored);
+  // One column of a matrix: what has one axis can be changed in most of the ways of what has two.
+  const shape = [length, 1] as const;
+  return changes.reduce(
+    (made, change) => reshape(g, changedWeights(g, reshape(g, made, shape), change, shape), dims),
+    stored,
+  );
 }
 
 /** [N, in], [out, in] -> [N, out] */

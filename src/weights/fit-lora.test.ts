@@ -134,6 +134,15 @@ describe('what fits is taken, what does not is passed over with a line:', () => 
       { [`${layer}.hada_w1_a`]: [12, 2], [`${layer}.lokr_w2`]: [4, 4], [`${layer}.a1.weight`]: [2, 12] },
     ],
     ['the same layer under another name', { 'unet.mid_block.attentions.0.proj_in.lora.down.weight': [2, 8] }],
+    [
+      'a GLoRA of a norm',
+      {
+        'lora_unet_conv_norm_out.a1.weight': [2, 1],
+        'lora_unet_conv_norm_out.a2.weight': [1, 2],
+        'lora_unet_conv_norm_out.b1.weight': [2, 1],
+        'lora_unet_conv_norm_out.b2.weight': [4, 2],
+      },
+    ],
     ['a part of no shape', { 'lora_unet_conv_in.lora_down.weight': [], 'lora_unet_conv_in.lora_up.weight': [] }],
     [
       'a rank of zero',
@@ -152,6 +161,13 @@ describe('what fits is taken, what does not is passed over with a line:', () => 
       { loras: [fitted] },
     );
     await expect(network.build()).resolves.toBeDefined();
+  });
+
+  test('magnitudes of a norm', async () => {
+    const norm = 'lora_unet_conv_norm_out';
+    const parts = { [`${norm}.lora_down.weight`]: [2, 1], [`${norm}.lora_up.weight`]: [4, 2] };
+    const { lines } = await fitting({ ...parts, [`${norm}.dora_scale`]: [4] });
+    expect(lines).toEqual([`lora key not loaded: ${norm}.dora_scale`]);
   });
 
   test('a hundred of them take 21 lines', async () => {

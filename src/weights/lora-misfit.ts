@@ -17,6 +17,9 @@ export function misfitOf(form: Form, shape: readonly number[]): Misfit | undefin
     const problem = `has the shape [${tensor.shape.join(', ')}], and [${needed.join(', ')}] is needed`;
     if (!fits) return { tensor, problem };
   }
+  // ComfyUI looks for a second axis, and leaves such a layer as it was.
+  if (form.kind === 'glora' && shape.length < 2)
+    return { tensor: form.a1, problem: 'is not for the weights of a norm' };
   const core = coresOf(form).find((tensor) => tensor.shape[0]! > largestRank);
   return core && { tensor: core, problem: `has a rank of ${core.shape[0]}, above the limit of ${largestRank}` };
 }
@@ -24,7 +27,8 @@ export function misfitOf(form: Form, shape: readonly number[]): Misfit | undefin
 /** They are divided by lengths [1, in, …] and multiplied with weights [out, in, …], as arrays of PyTorch are. */
 export function magnitudesFit(magnitudes: TensorRef, shape: readonly number[]): boolean {
   const wanted = shape.slice(-magnitudes.shape.length || shape.length);
-  if (!isFloat(magnitudes) || magnitudes.shape.length > shape.length) return false;
+  // What has one axis has no lengths of inputs.
+  if (!isFloat(magnitudes) || shape.length < 2 || magnitudes.shape.length > shape.length) return false;
   return magnitudes.shape.every((side, axis) => side === 1 || side === wanted[axis]);
 }
 
