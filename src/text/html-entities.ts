@@ -1,7 +1,7 @@
 /**
  * HTML's names and numbers of characters, where a semicolon ends them: `&eacute;`, `&#233;`, `&#xe9;`. Names are HTML's
  * (data/README.md) and those written in capitals, such as `&EACUTE;` for É. After `unescape_html` of
- * https://github.com/rspeer/python-ftfy/blob/v6.2.0/ftfy/fixes.py#L63-L130, and for numbers `html.unescape` of Python.
+ * https://github.com/rspeer/python-ftfy/blob/v6.2.0/ftfy/fixes.py#L67-L133, and for numbers `html.unescape` of Python.
  */
 import { readFileSync } from 'node:fs';
 import { windowsControls } from './code-pages.ts';

@@ -1,7 +1,7 @@
 /**
  * Texts whose UTF-8 was read in another encoding, once or several times, put right: `cafÃ©` becomes "café". After
- * `fix_encoding` of https://github.com/rspeer/python-ftfy/blob/v6.2.0/ftfy/__init__.py#L443-L590 and fixes.py there
- * (Apache 2.0), with the settings that it has of itself.
+ * `fix_encoding` of https://github.com/rspeer/python-ftfy/blob/v6.2.0/ftfy/__init__.py#L426-L586 and fixes.py there
+ * (Apache 2.0, copyright 2023 Robyn Speer), with the settings that it has of itself.
  */
 import { type CodePage, codePages, windowsControls, writeIn } from './code-pages.ts';
 import { bytesInText, isMisread } from './mojibake-signs.ts';
