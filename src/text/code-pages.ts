@@ -1,9 +1,9 @@
 /**
- * The encodings of one byte a character that texts were most often misread in, and texts written back into them. Bytes are
- * characters up to U+00FF here, so that regular expressions can look at them.
+ * The encodings of one byte a character that texts were most often misread in, and texts written back into them. Bytes
+ * are characters up to U+00FF here, so that regular expressions can look at them.
  *
- * The order is the one in which ftfy tries them: https://github.com/rspeer/python-ftfy/blob/v6.2.0/ftfy/chardata.py#L13-L25
- * and bad_codecs/sloppy.py there.
+ * The order is the one in which ftfy tries them:
+ * https://github.com/rspeer/python-ftfy/blob/v6.2.0/ftfy/chardata.py#L13-L25 and bad_codecs/sloppy.py there.
  */
 export interface CodePage {
   name: string;

@@ -1,7 +1,7 @@
 /**
  * What people did not mean to type, put right as by ftfy 6.2.0: `fix_text` of
- * https://github.com/rspeer/python-ftfy/blob/v6.2.0/ftfy/__init__.py#L292-L424 and fixes.py there (Apache 2.0, copyright
- * 2023 Robyn Speer), with the settings that it has of itself.
+ * https://github.com/rspeer/python-ftfy/blob/v6.2.0/ftfy/__init__.py#L292-L424 and fixes.py there (Apache 2.0,
+ * copyright 2023 Robyn Speer), with the settings that it has of itself.
  *
  * Not here: lines, each of which it treats as a text; parts of a million characters; more than a hundred rounds.
  */

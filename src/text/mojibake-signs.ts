@@ -1,7 +1,7 @@
 /**
  * Which neighbours in a text show that it was written in one encoding and read in another: `Ã©` was an é. After
- * https://github.com/rspeer/python-ftfy/blob/v6.2.0/ftfy/badness.py and chardata.py#L252-L316 there (Apache 2.0, copyright
- * 2023 Robyn Speer), whose author found the classes and sequences in texts from the web.
+ * https://github.com/rspeer/python-ftfy/blob/v6.2.0/ftfy/badness.py and chardata.py#L252-L316 there (Apache 2.0,
+ * copyright 2023 Robyn Speer), whose author found the classes and sequences in texts from the web.
  */
 
 /** White space and parts of words as Python's `re` sees them. */
