@@ -5,7 +5,9 @@ import { sizeText } from '../base/size-text.ts';
 import { type Field, isRequired } from '../catalog/fields.ts';
 import { loadModels, slug } from '../catalog/list.ts';
 import type { ModelDefinition } from '../catalog/model.ts';
-import { type FileState, type RepositoryState, repositoryState, wayToGet } from '../weights/inventory.ts';
+import { type FileState, missingFiles, type RepositoryState, repositoryState, wayToGet } from '../weights/inventory.ts';
+import { placesText } from '../weights/locate.ts';
+import { singleFile } from '../weights/single-file.ts';
 import { type Command, UsageError } from './command.ts';
 
 const help = `Lists the models of this Darkroom, or everything about one.
@@ -28,8 +30,11 @@ async function run(args: string[]): Promise<number> {
   }
   const model = findModel(models, positionals[0]!);
   const states = await Promise.all(model.weights.map((weights) => repositoryState(weights, settings)));
+  const isComplete = states.every((state) => missingFiles(state).length === 0);
   process.stdout.write(
-    `${describeModel(model)}\nFull weights (a prediction needs those that its inputs ask for)\n${states.map(describeWeights).join('')}`,
+    `${describeModel(model)}\nFull weights (a prediction needs those that its inputs ask for)\n` +
+      states.map(describeWeights).join('') +
+      (isComplete ? '' : `\nLooked for in ${placesText(settings)}.\n`),
   );
   return 0;
 }
@@ -52,15 +57,19 @@ function describeModel(model: ModelDefinition): string {
 }
 
 function describeWeights(state: RepositoryState): string {
-  const { repository, licence, commercialUse } = state.repository;
+  const { repository, licence, commercialUse, mayBeSingleFile } = state.repository;
+  const isHere = state.files.some(({ found }) => found);
   const lines = [
-    `  ${repository}`,
-    `      ${licence}${commercialUse ? ', commercial use allowed' : '; not counted as free for commercial use'}`,
-    ...state.files.map((file) => `      ${file.found ? 'present' : 'missing'}  ${file.path}${sizeOf(file)}`),
+    repository,
+    `    ${licence}${commercialUse ? ', commercial use allowed' : '; not counted as free for commercial use'}`,
+    ...(isHere ? [`    in ${state.folder}`] : []),
+    ...state.files.map((file) => `    ${file.found ? 'present' : 'missing'}  ${file.path}${sizeOf(file)}`),
   ];
   const way = wayToGet(state);
-  if (way) lines.push(`      get it:  ${way}`);
-  return `${lines.join('\n')}\n`;
+  if (way) lines.push(`    get it:  ${way}`);
+  if (way && mayBeSingleFile)
+    lines.push(`    or save: the model in one file as <DARKROOM_WEIGHTS_PATH>/${repository}/${singleFile}`);
+  return lines.map((line) => `  ${line}\n`).join('');
 }
 
 /** A published size that the file on this disk does not have is worth a look: the download may have been cut short. */

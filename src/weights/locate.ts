@@ -2,7 +2,7 @@ import { WeightError } from '../base/errors.ts';
 import type { Settings } from '../base/settings.ts';
 import { sizeText } from '../base/size-text.ts';
 import type { LocatedWeights, WeightRepository } from '../catalog/model.ts';
-import { missingFiles, type RepositoryState, repositoryState, wayToGet } from './inventory.ts';
+import { missingFiles, type RepositoryState, repositoryState, type WeightPlaces, wayToGet } from './inventory.ts';
 import { miniFolder } from './mini.ts';
 import { singleFile } from './single-file.ts';
 
@@ -83,8 +83,9 @@ function missingText(state: RepositoryState): string {
   return `${repository} (${licence}) lacks ${files.join(', ')}. Get it: ${wayToGet(state)}${other}`;
 }
 
-function placesText({ weightsPath, hfHome }: WeightSettings): string {
+/** Where published weights are looked for, for people. */
+export function placesText({ weightsPath, hfHome }: WeightPlaces): string {
   const cache = `the Hugging Face cache ${hfHome} (HF_HOME)`;
   const plain = `as <owner>/<name>/… below DARKROOM_WEIGHTS_PATH`;
-  return weightsPath ? `${weightsPath} (DARKROOM_WEIGHTS_PATH) and ${cache}` : `${cache}; it may also lie ${plain}`;
+  return weightsPath ? `${weightsPath} (DARKROOM_WEIGHTS_PATH) and ${cache}` : `${cache}; files may also lie ${plain}`;
 }
