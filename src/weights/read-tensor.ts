@@ -3,13 +3,15 @@ import { bfloat16sToFloats, halvesToFloats } from '../math/float16.ts';
 import type { Tensor } from '../math/tensor.ts';
 import { elementSizes, readBytes, type TensorRef } from './safetensors.ts';
 
-/** Reads a tensor into memory; half floats become float32. @throws WeightError when its type has no use here */
+/** Reads a tensor into memory; all floats become float32. @throws WeightError when its type has no use here */
 export async function readTensor(reference: TensorRef): Promise<Tensor> {
   const { dtype, shape: dims } = reference;
   const { buffer } = inOwnOrder(await readBytes(reference), reference);
   switch (dtype) {
     case 'F32':
       return { type: 'float32', dims, data: new Float32Array(buffer) };
+    case 'F64':
+      return { type: 'float32', dims, data: Float32Array.from(new Float64Array(buffer)) };
     case 'F16':
       return { type: 'float32', dims, data: halvesToFloats(new Uint16Array(buffer)) };
     case 'BF16':
@@ -19,7 +21,9 @@ export async function readTensor(reference: TensorRef): Promise<Tensor> {
     case 'I32':
       return { type: 'int32', dims, data: new Int32Array(buffer) };
     default:
-      throw new WeightError(`A tensor of ${reference.file} has the type ${dtype}, which cannot be read here.`);
+      throw new WeightError(
+        `The tensor "${reference.name}" of ${reference.file} has the type ${dtype}, which cannot be read here.`,
+      );
   }
 }
 

@@ -110,6 +110,8 @@ test('what is written is read back, through a symbolic link, from its real place
       ['whole', { dtype: 'F32', shape: [1, 2], bytes: pieces }],
       ['half', { dtype: 'F16', shape: [3], bytes: new Uint8Array([0, 0x3c, 0, 0xc0, 1, 0]) }],
       ['brain', { dtype: 'BF16', shape: [], bytes: new Uint8Array([0x60, 0xc0]) }],
+      ['double', { dtype: 'F64', shape: [], bytes: new Uint8Array([0, 0, 0, 0, 0, 0, 8, 64]) }],
+      ['byte', { dtype: 'U8', shape: [1], bytes: new Uint8Array([7]) }],
       ['none', { dtype: 'F32', shape: [0, 4], bytes: new Uint8Array() }],
       ['count', { dtype: 'I64', shape: [1], bytes: new Uint8Array([1, 1, 0, 0, 0, 0, 0, 0]) }],
     ]),
@@ -120,12 +122,14 @@ test('what is written is read back, through a symbolic link, from its real place
   const { file, tensors, metadata } = await readSafetensors(link);
   expect(file).toBe(path);
   expect(metadata).toEqual({ format: 'pt' });
-  expect([...tensors.keys()]).toEqual(['whole', 'half', 'brain', 'none', 'count']);
+  expect([...tensors.keys()]).toEqual(['whole', 'half', 'brain', 'double', 'byte', 'none', 'count']);
   expect(tensors.get('whole')!.offset % 8).toBe(0);
   const read = async (name: string) => await readTensor(tensors.get(name)!);
   expect(await read('whole')).toEqual({ type: 'float32', dims: [1, 2], data: new Float32Array([1, -2]) });
   expect((await read('half')).data).toEqual(new Float32Array([1, -2, 2 ** -24]));
   expect(await read('brain')).toEqual({ type: 'float32', dims: [], data: new Float32Array([-3.5]) });
+  expect(await read('double')).toEqual({ type: 'float32', dims: [], data: new Float32Array([3]) });
+  await expect(read('byte')).rejects.toThrow(/The tensor "byte" of .* has the type U8, which cannot be read here/);
   expect((await read('none')).data).toHaveLength(0);
   expect((await read('count')).data).toEqual(new BigInt64Array([257n]));
 });
