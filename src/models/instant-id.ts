@@ -35,6 +35,7 @@ import {
   lcmLoraFile,
   poseControlNet,
 } from '../pipeline/instant-id-files.ts';
+import { instantIdSampler } from '../pipeline/instant-id-sampler.ts';
 import { locateEach } from '../pipeline/locate-each.ts';
 import { resizeToLongestSide } from '../pipeline/longest-side.ts';
 import { pictureToTensor } from '../pipeline/picture.ts';
@@ -45,8 +46,6 @@ import { readSchedulerConfig } from '../pipeline/scheduler-file.ts';
 import { shortened } from '../pipeline/shortened.ts';
 import { safetyChecker, stableDiffusionXl } from '../pipeline/stable-diffusion-xl-files.ts';
 import { encodeXlPrompts, promptFeeds, timeIds } from '../pipeline/stable-diffusion-xl-prompt.ts';
-import type { SchedulerConfig } from '../schedulers/config.ts';
-import { type Sampler, samplerFromConfig } from '../schedulers/from-config.ts';
 import { inputs } from './inputs/instant-id.ts';
 
 /** ControlNets beside IdentityNet, in the order in which the original adds them up, and the inputs that they hear. */
@@ -113,7 +112,7 @@ export default defineModel({
     // Steps and settings that do not go together are refused before any work.
     const schedule = await readSchedulerConfig(folderOf(base));
     const steps = input.enable_lcm ? input.lcm_num_inference_steps : input.num_inference_steps;
-    const sampler = chooseSampler(input.enable_lcm ? 'LCMScheduler' : input.scheduler, schedule, steps);
+    const sampler = instantIdSampler(input.enable_lcm ? 'LCMScheduler' : input.scheduler, schedule, steps);
 
     if (set === 'full') logFaceLicence(log);
     const faces = await findFaces(photograph, 'image', folderOf(antelopev2), set, context);
@@ -203,22 +202,6 @@ export default defineModel({
     yield* files;
   },
 });
-
-/** `Class`, `Class-Karras` or `Class-Karras-SDE`, of the base's own schedule. */
-function chooseSampler(name: string, schedule: SchedulerConfig, steps: number): Sampler {
-  const [schedulerClass, karras, stochastic] = name.split('-') as [string, string?, string?];
-  return samplerFromConfig(
-    schedulerClass,
-    {
-      ...schedule,
-      ...(karras ? { use_karras_sigmas: true } : {}),
-      ...(stochastic ? { algorithm_type: 'sde-dpmsolver++' } : {}),
-      // What diffusers 0.25.1 did whatever the base says.
-      final_sigmas_type: schedulerClass === 'DPMSolverMultistepScheduler' ? 'sigma_min' : 'zero',
-    },
-    { steps },
-  );
-}
 
 /** The surest first. @throws InputError in the original's words when there are none */
 async function findFaces(
