@@ -54,6 +54,17 @@ test.each(['lora.safetensors', './lora.safetensors'])('%s is taken out of what t
   expect(await readFile(destination())).toEqual(lora);
 });
 
+test.each([0x3c, 0x280, 0x1013c, 0x10280])(
+  'a file whose header has %i bytes is a LoRA, and neither web page nor pickle',
+  async (length) => {
+    const path = join(folder, 'style.safetensors');
+    const start = Buffer.alloc(8);
+    start.writeBigUInt64LE(BigInt(length));
+    await writeFile(path, Buffer.concat([start, Buffer.from('{}'.padEnd(length))]));
+    expect(await take(path)).toBe(path);
+  },
+);
+
 test('a name as long as PAX makes possible is read, and is nothing that is wanted', async () => {
   const name = `${'deep/'.repeat(60)}lora.safetensors`;
   await expectRefusal(await archive({ name, content: lora }), /lora\.safetensors not found/);

@@ -118,12 +118,10 @@ async function kindOf(path: string): Promise<Kind> {
   try {
     const { buffer: start, bytesRead } = await handle.read(Buffer.alloc(512), 0, 512, 0);
     const text = start.toString('latin1', 0, bytesRead);
-    if (text.slice(257, 262) === 'ustar') return 'archive';
-    const magic = magics.find(([bytes]) => text.startsWith(bytes));
-    if (magic) return magic[1];
-    // The length of a header, and its first character.
+    // The length of a header, and its first character. First, because the length may begin as any other file does.
     if (bytesRead > 8 && start.readUInt32LE(4) === 0 && text[8] === '{') return 'safetensors';
-    return 'a file of another kind';
+    if (text.slice(257, 262) === 'ustar') return 'archive';
+    return magics.find(([bytes]) => text.startsWith(bytes))?.[1] ?? 'a file of another kind';
   } finally {
     await handle.close();
   }
