@@ -49,9 +49,13 @@ async function main([name, ...rest]: string[]): Promise<number> {
   return command.run(rest);
 }
 
-/** `node:util` refuses an unknown option with a message that can be shown as it is. */
-function isFromParseArgs(error: unknown): error is Error {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+/** `node:util` refuses an unknown option in words that can be shown, but for its advice on arguments that begin with a dash. */
+function usageFault(error: unknown, command: string | undefined): string | undefined {
+  if (error instanceof UsageError || error instanceof SettingsError) return error.message;
+  const isFromParseArgs = error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+  if (!isFromParseArgs) return undefined;
+  const [what] = error.message.split(' To specify a positional argument');
+  return `${what!.replace(/[^.?]$/, '$&.')}\nSee: darkroom ${command} --help`;
 }
 
 /** A folder that may not be written to, or a full disk: the system's own words name the path. */
@@ -76,8 +80,8 @@ for (const stream of [process.stdout, process.stderr]) {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const isOurs = error instanceof UsageError || error instanceof SettingsError || isFromParseArgs(error);
-  process.stderr.write(`darkroom: ${isOurs ? error.message : explain(error)}\n`);
+  const fault = usageFault(error, process.argv[2]);
+  process.stderr.write(`darkroom: ${fault ?? explain(error)}\n`);
   // Not `exitCode`: what was opened before the fault (a database, an engine) would keep the process alive.
-  process.exit(isOurs ? 2 : 1);
+  process.exit(fault === undefined ? 1 : 2);
 }

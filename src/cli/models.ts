@@ -22,6 +22,7 @@ Examples
 
 async function run(args: string[]): Promise<number> {
   const { positionals } = parseArgs({ args, allowPositionals: true });
+  if (positionals.length > 1) throw new UsageError('Name one model, or none: darkroom models [owner/name]');
   const settings = readSettings();
   const models = await loadModels(settings.modelFolders);
   if (positionals.length === 0) {
