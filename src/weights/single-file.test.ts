@@ -8,6 +8,7 @@ import { type MiniContext, miniContext } from '../../test/support/mini-context.t
 import { sharedHome } from '../../test/support/mini-set.ts';
 import { recordedHeader, weightsOfHeader } from '../../test/support/recorded-header.ts';
 import { writeSingleFile } from '../../test/support/single-file.ts';
+import { fixture } from '../../test/support/weight-content.ts';
 import type { RgbImage } from '../base/image.ts';
 import photomaker from '../models/photomaker.ts';
 import { clipTextConfig } from '../networks/clip-config.ts';
@@ -17,6 +18,7 @@ import { readSchedulerConfig } from '../pipeline/scheduler-file.ts';
 import { fitLora } from './fit-lora.ts';
 import { locateWeights } from './locate.ts';
 import { miniFolder } from './mini.ts';
+import { openNetworkFiles } from './network-files.ts';
 import { singleFile, singleFilePart } from './single-file.ts';
 
 const base = 'SG161222/RealVisXL_V3.0';
@@ -100,6 +102,14 @@ test('the way into latents, the schedule and what a LoRA is compared with are th
   const options = { base: single, log: (line: string) => void lines.push(line) };
   await fitLora(join(style, 'PixelArtRedmond-Lite64.safetensors'), options);
   expect(lines).toEqual([]);
+});
+
+test('a file of another family is refused with what it lacks', async () => {
+  const other = join(folder, 'another', 'family');
+  await mkdir(other, { recursive: true });
+  await copyFile(fixture('sd15.ckpt'), join(other, singleFile));
+  const opened = openNetworkFiles(join(other, 'text_encoder_2'), 'model');
+  await expect(opened).rejects.toThrow(/has no textEncoder2, only unet, vae, textEncoder/);
 });
 
 test('what no weights tell is that of SDXL: heads of 64 channels, sizes beside a pooled text of 1280', () => {
