@@ -120,7 +120,7 @@ test('predict tells a wrong input (2) from a prediction that failed (1)', async 
   const environment = { DARKROOM_HOME: folder, DARKROOM_MODELS: testModels };
   const wrong = await runProgram(['predict', 'controlnet', '-i', 'prompt=a', '-i', 'low_threshold=900'], environment);
   expect(wrong.code).toBe(2);
-  expect(wrong.stderr).toMatch(/image is required[\s\S]*structure is required[\s\S]*low_threshold Must be less than/);
+  expect(wrong.stderr).toMatch(/image is required[\s\S]*structure is required[\s\S]*low_threshold: Must be less than/);
   const notAnImage = ['-i', `image=@${fileURLToPath(import.meta.url)}`, '-i', 'prompt=a', '-i', 'structure=canny'];
   expect((await runProgram(['predict', 'controlnet', ...notAnImage], environment)).stderr).toMatch(/not a picture/);
   const missing = { ...environment, DARKROOM_WEIGHTS: 'full', HF_HOME: folder };
