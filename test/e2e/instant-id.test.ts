@@ -32,7 +32,7 @@ function dataUrl(file: Buffer): string {
   return `data:image/jpeg;base64,${file.toString('base64')}`;
 }
 
-test('a portrait and nothing else: a WebP of 1280×1280', { timeout: 90_000 }, async () => {
+test('a portrait and nothing else: a WebP of 1280×1280', { timeout: 180_000 }, async () => {
   const { prediction, files } = await predict({ image: photograph });
   expect(prediction.error ?? '').toBe('');
   expect(prediction.logs).toMatch(/^Using seed: \d+$/m);
