@@ -178,9 +178,14 @@ function predict(engine: EngineProcess, job: Job, progress: Progress, signal: Ab
           return reject(new CanceledError());
       }
     });
-    void engine.ended.then((how) => reject(new PredictionFailed(`The engine process ended (${how}).`)));
+    void engine.ended.then((how) => reject(new PredictionFailed(`The engine process ended (${how}).${remedy(how)}`)));
     engine.send(job);
   }).finally(() => progress.end());
+}
+
+function remedy(howItEnded: string): string {
+  if (howItEnded !== 'signal SIGKILL') return '';
+  return ' The system ends processes so when memory runs out; DARKROOM_MEMORY bounds what loaded networks take.';
 }
 
 /** `-o out.png` with three files gives out-0.png, out-1.png, out-2.png. */
