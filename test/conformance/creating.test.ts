@@ -1,19 +1,15 @@
 /** Creates, byte by byte: versions, replies, held ones, what is dropped. Numbers are those of docs/api.md. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Answer, ask, labelled } from '../support/ask.ts';
+import { askingWith, echoVersion, labelled } from '../support/ask.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 
-const echoVersion = 'e'.repeat(64);
 let server: TestServer;
 beforeAll(async () => {
   server = await startTestServer({ apiTokens: ['r8_one', 'r8_two'] });
 });
 afterAll(() => server?.close());
 
-const call = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> =>
-  ask(server, method, path, { token: 'r8_one', 'content-type': 'application/json', body, ...headers });
-const create = (input: object, headers: Record<string, string> = {}): Promise<Answer> =>
-  call('POST', '/v1/predictions', { version: echoVersion, input }, headers);
+const { call, create } = askingWith('r8_one', () => server);
 
 test('S3 the three forms of a version', async () => {
   for (const version of [echoVersion, `test/echo:${echoVersion}`, 'test/echo']) {

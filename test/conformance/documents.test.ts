@@ -67,7 +67,7 @@ describe('S88 the document of the server', () => {
   });
 
   test('needs no token, and says where one is needed', async () => {
-    const closed = await startTestServer({ apiTokens: ['r8_x'] });
+    const closed = await startTestServer({ apiTokens: ['r8_x'], concurrency: 0 });
     try {
       expect((await fetch(`${closed.origin}/openapi.json`)).status).toBe(200);
       expect((await fetch(`${closed.origin}/models/test/echo/openapi.json`)).status).toBe(401);

@@ -1,19 +1,15 @@
 /** What no client library shows: other callers, odd filters, health, the end of a server. Numbers are those of docs/api.md. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Answer, ask, labelled } from '../support/ask.ts';
+import { askingWith, labelled } from '../support/ask.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 
-const echoVersion = 'e'.repeat(64);
 let server: TestServer;
 beforeAll(async () => {
   server = await startTestServer({ apiTokens: ['r8_one', 'r8_two'] });
 });
 afterAll(() => server?.close());
 
-const call = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> =>
-  ask(server, method, path, { token: 'r8_one', 'content-type': 'application/json', body, ...headers });
-const create = (input: object, headers: Record<string, string> = {}): Promise<Answer> =>
-  call('POST', '/v1/predictions', { version: echoVersion, input }, headers);
+const { call, create } = askingWith('r8_one', () => server);
 
 describe('callers', () => {
   test('S1 both schemes pass, in any case', async () => {

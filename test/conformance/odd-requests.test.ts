@@ -1,6 +1,6 @@
 /** Requests that no client library sends. Numbers are those of docs/api.md. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Answer, ask } from '../support/ask.ts';
+import { askingWith } from '../support/ask.ts';
 import { exchange, requestHead } from '../support/http.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 
@@ -10,8 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => server?.close());
 
-const call = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> =>
-  ask(server, method, path, { token: 'r8_one', 'content-type': 'application/json', body, ...headers });
+const { call } = askingWith('r8_one', () => server);
 
 test.each(['{"version":', '[1,2', 'nonsense', '{"a":1}}', "{'a':1}", '\ufeff\ufeff{}', '{"a":\u0001}'])(
   'S30 %j is not JSON',

@@ -27,7 +27,7 @@ afterAll(() => server?.close());
 const postParts = (parts: readonly Part[]) => postForm(server, formOf(parts));
 
 test('D72 expired files are gone at once, and their bytes with the next sweep', async () => {
-  const short = await startTestServer({ uploadExpiryMs: 300, auth: 'none' });
+  const short = await startTestServer({ uploadExpiryMs: 300, auth: 'none', concurrency: 0 });
   const client = new Replicate({ auth: '', baseUrl: `${short.origin}/v1` });
   try {
     const { id, urls } = (await client.files.create(png)) as UploadJson;

@@ -29,6 +29,18 @@ export async function ask(
   return { status: response.status, headers: response.headers, body: text ? JSON.parse(text) : undefined };
 }
 
+/** The version of the model `test/echo`. */
+export const echoVersion = 'e'.repeat(64);
+
+/** Asks as a caller who has the token; every request says that it sends JSON. */
+export function askingWith(token: string, server: () => TestServer) {
+  const call = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> =>
+    ask(server(), method, path, { token, 'content-type': 'application/json', body, ...headers });
+  const create = (input: object, headers?: Record<string, string>): Promise<Answer> =>
+    call('POST', '/v1/predictions', { version: echoVersion, input }, headers);
+  return { call, create };
+}
+
 export const clientOf = (server: TestServer, token: string): Replicate =>
   new Replicate({ auth: token, baseUrl: `${server.origin}/v1` });
 
