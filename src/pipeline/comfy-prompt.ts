@@ -15,6 +15,7 @@ import {
   type WeightedPrompt,
   weightStates,
 } from '../text/weighted-prompt.ts';
+import { shortened } from './shortened.ts';
 import { encodeXlTokens, type PromptStates, type XlEncoding, xlPadding } from './stable-diffusion-xl-prompt.ts';
 
 export interface ComfyPrompt {
@@ -48,9 +49,19 @@ export function tokenizeComfyPrompts(prompts: readonly ComfyPrompt[], log: (line
         field,
       );
     }
-    for (const name of first.passedOver) log(`warning, embedding:${name} does not exist, ignoring`);
+    logPassedOver(first.passedOver, log);
     return { field, first, second: tokenizeWeighted(text, xlPadding.second, field) };
   });
+}
+
+/** Of lines about one prompt: the names are no tokens, so that it may have any number of them. */
+const mostLines = 20;
+
+function logPassedOver(names: readonly string[], log: (line: string) => void): void {
+  for (const name of names.slice(0, mostLines)) {
+    log(`warning, embedding:${shortened(name)} does not exist, ignoring`);
+  }
+  if (names.length > mostLines) log(`and ${names.length - mostLines} more embeddings`);
 }
 
 /**
