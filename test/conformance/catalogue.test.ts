@@ -9,7 +9,7 @@ const version = 'e'.repeat(64);
 let server: TestServer;
 let replicate: Replicate;
 beforeAll(async () => {
-  server = await startTestServer();
+  server = await startTestServer({ concurrency: 0 });
   replicate = new Replicate({ auth: '', baseUrl: `${server.origin}/v1` });
 });
 afterAll(() => server?.close());

@@ -9,6 +9,7 @@ let server: TestServer;
 beforeAll(async () => {
   // Two creates, and the next one half a minute later.
   server = await startTestServer({
+    concurrency: 0,
     apiTokens: ['r8_one', 'r8_two'],
     createsPerMinute: 2,
     requestsPerMinute: undefined,

@@ -6,7 +6,7 @@ import { startTestServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
 beforeAll(async () => {
-  server = await startTestServer({ apiTokens: ['r8_one', 'r8_two'] });
+  server = await startTestServer({ apiTokens: ['r8_one', 'r8_two'], concurrency: 0 });
 });
 afterAll(() => server?.close());
 

@@ -2,7 +2,6 @@
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import Replicate, { type Prediction } from 'replicate';
-import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { readEvents } from '../support/event-source.ts';
 import { closed, exchange, requestHead } from '../support/http.ts';
@@ -156,59 +155,6 @@ test('D50 logs for those who ask', async () => {
     expect(text(rest)).toBe(text(events.slice(index + 1)));
   }
 });
-
-test('D53 previews for those who ask, and nobody draws for others', async () => {
-  const input = { steps: 40, step_ms: 50 };
-  const quiet = await create('test/echo', { ...input, steps: 10 });
-  const none = await (await readEvents(`${quiet.urls.stream}?logs=true`)).rest();
-  expect(none.map(({ event }) => event)).not.toContain('preview');
-  expect((await replicate.predictions.get(quiet.id)).logs).not.toContain('drawn');
-
-  const { id, urls } = await create('test/echo', input);
-  const [watched, other] = await Promise.all([readEvents(`${urls.stream}?previews=true`), readEvents(urls.stream)]);
-  const events = await watched.rest();
-  const previews = events.filter(({ event }) => event === 'preview');
-  expect(previews.length).toBeGreaterThan(1);
-  const { logs, metrics } = await replicate.predictions.get(id);
-  expect(logs).toContain('drawn');
-  // Not every step is shown: one in 0.4 s.
-  expect(previews.length).toBeLessThanOrEqual(metrics!.predict_time! / 0.4 + 1);
-  for (const { data, id } of previews) {
-    expect(id).toBe('');
-    const [, base64] = /^data:image\/webp;base64,(.+)$/.exec(data)!;
-    expect(await sharp(Buffer.from(base64!, 'base64')).metadata()).toMatchObject({
-      format: 'webp',
-      width: 2,
-      height: 1,
-    });
-  }
-  const kept = events.filter(({ event }) => event !== 'preview');
-  expect(kept.map(({ event }) => event)).toEqual(['output', 'done']);
-  expect(await other.rest()).toEqual(kept);
-});
-
-test.runIf(process.env.DARKROOM_TEST_DATABASE !== 'PostgreSQL')(
-  'D53 a real sampler shows its picture',
-  { timeout: 120_000 },
-  async () => {
-    const image = await sharp({ create: { width: 96, height: 64, channels: 3, background: '#a33' } })
-      .png()
-      .toBuffer();
-    const { urls } = await create('rossjillian/controlnet', {
-      image: `data:image/png;base64,${image.toString('base64')}`,
-      prompt: 'a wall',
-      structure: 'canny',
-      image_resolution: 256,
-      steps: 12,
-    });
-    const events = await (await readEvents(`${urls.stream}?previews=true`)).rest();
-    const previews = events.filter(({ event }) => event === 'preview');
-    expect(previews.length).toBeGreaterThan(0);
-    const bytes = Buffer.from(previews.at(-1)!.data.split(',')[1]!, 'base64');
-    expect(await sharp(bytes).metadata()).toMatchObject({ format: 'webp', width: 48, height: 32 });
-    expect(events.at(-1)?.event).toBe('done');
-  },
-);
 
 test('S54 no stream without its key, and none of removed data', async () => {
   const { id, urls } = await create('test/echo', {});

@@ -5,7 +5,7 @@ import { startTestServer, type TestServer } from '../support/server.ts';
 const seed = '10788741199826055526';
 let server: TestServer;
 beforeAll(async () => {
-  server = await startTestServer();
+  server = await startTestServer({ concurrency: 0 });
 });
 afterAll(() => server?.close());
 

@@ -13,6 +13,7 @@ import { readTensor } from '../../src/weights/read-tensor.ts';
 import { readSafetensors } from '../../src/weights/safetensors.ts';
 import { type TensorToWrite, writeSafetensors } from '../../src/weights/write-safetensors.ts';
 import { publishMiniSet } from '../support/mini-set.ts';
+import { childrenOf } from '../support/program.ts';
 import { digest, fetchFile, servedModel } from '../support/served-model.ts';
 
 const model = 'rossjillian/controlnet:795433b19458d0f4fa172a7ccf93178d2adb1cb8ab2ad6c8fdc33fdbcd49f477';
@@ -68,6 +69,13 @@ test('the same seed gives the same bytes, also after a restart', async () => {
   const before = await darkroom.replicate.predictions.get(first.prediction.id);
   const kept = await fetchFile((before.output as string[])[0]!.replace(/^http:\/\/[^/]+/, darkroom.origin));
   expect(digest(kept)).toBe(digest(first.files[0]));
+});
+
+test.runIf(process.platform === 'linux')('its engine has loaded ONNX Runtime, the server has not', async () => {
+  await plainPicture();
+  const hasLoadedIt = (pid: number): boolean => readFileSync(`/proc/${pid}/maps`, 'utf8').includes('onnxruntime');
+  expect(hasLoadedIt(darkroom.pid)).toBe(false);
+  expect(childrenOf([darkroom.pid]).map(hasLoadedIt)).toEqual([true]);
 });
 
 test.each([

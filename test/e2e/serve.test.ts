@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { addDatabase } from '../support/databases.ts';
+import { shareMiniSet } from '../support/mini-set.ts';
 import { type Program, runProgram, startProgram } from '../support/program.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -16,6 +17,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'darkroom-serve-'));
   // The other folders are new ones.
   for (const name of ['held', 'stuck']) await addDatabase(join(folder, name));
+  shareMiniSet(folder);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

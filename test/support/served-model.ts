@@ -14,6 +14,8 @@ export interface ServedModel {
   home: string;
   /** `http://127.0.0.1:<port>`, another one after each start. */
   readonly origin: string;
+  /** Of the server. */
+  readonly pid: number;
   readonly replicate: Replicate;
   /** Starts the server, or ends it and starts another on the same folder. */
   start(settings?: Record<string, string>): Promise<void>;
@@ -46,6 +48,9 @@ export function servedModel(model: string): ServedModel {
     home,
     get origin() {
       return server!.origin;
+    },
+    get pid() {
+      return server!.pid;
     },
     get replicate() {
       return replicate;
