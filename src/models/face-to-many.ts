@@ -183,13 +183,8 @@ async function redraw(task: Task, located: EachLocated, context: PredictContext)
 
   const ladder = comfyKarrasLadder(steps, input.denoising_strength);
   const count = latents.data.length;
-  const tree = brownianTree({
-    start: ladder.sigmas.at(-2)!,
-    end: ladder.sigmas[0]!,
-    seed,
-    count,
-    normals: cudaNormals,
-  });
+  const [start, end] = [ladder.sigmas.at(-2)!, ladder.sigmas[0]!];
+  const tree = brownianTree({ start, end, seed, count, normals: cudaNormals });
   const noise = cpuNormals(seed).normal(count);
   const sample = await residency.use(unet, (session) =>
     dpmpp2mSde(ladder, brownianNoise(tree), {
