@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, test } from 'vitest';
 import { faceToManyRequests, type Request } from '../../test/support/face-to-many-requests.ts';
-import { type GivenFace, givenFaces } from '../../test/support/given-faces.ts';
+import { type GivenFace, givenFace, givenFaces } from '../../test/support/given-faces.ts';
 import type { PredictContext } from '../catalog/model.ts';
 import { detectorFile } from '../faces/antelopev2.ts';
 import { styleLoras } from '../pipeline/face-to-many-files.ts';
@@ -49,18 +49,6 @@ describe('pictures', () => {
 });
 
 describe('faces, as the full set finds them', () => {
-  /** So many pixels wide, and half as much again high. */
-  const face = (left: number, top: number, width: number, det_score = 0.9): GivenFace => ({
-    bbox: [left, top, left + width, top + 1.5 * width],
-    kps: [
-      [left + 0.3 * width, top + 0.5 * width],
-      [left + 0.7 * width, top + 0.55 * width],
-      [left + 0.5 * width, top + 0.8 * width],
-      [left + 0.35 * width, top + 1.1 * width],
-      [left + 0.65 * width, top + 1.15 * width],
-    ],
-    det_score,
-  });
   /** They are given, as the published detector would find them; who they are is read off the picture. */
   function full(...faces: GivenFace[]): PredictContext {
     const given = givenFaces(context.residency, [{ faces, width: 262, height: 1024 }]);
@@ -81,25 +69,25 @@ describe('faces, as the full set finds them', () => {
 
   test('of twenty the wide one low in the picture counts, and not the surest', async () => {
     const crowd = Array.from({ length: 19 }, (_, index) =>
-      face(10 + 8 * index, 4 + 40 * index, 20, 0.99 - 0.01 * index),
+      givenFace(10 + 8 * index, 4 + 40 * index, 20, 0.99 - 0.01 * index),
     );
-    const low = face(150, 900, 60, 0.6);
+    const low = givenFace(150, 900, 60, 0.6);
     const seen = await look(quick, full(...crowd, low));
     expect(seen).toBe(await look(quick, full(low)));
     expect(seen).not.toBe(await look(quick, full(crowd[0]!)));
   });
 
   test.each([
-    ['cut by the border', face(230, -20, 80)],
-    ['of 20 pixels', face(100, 400, 20)],
-    ['of which the detector is not sure, as in a drawing or from the side', face(60, 300, 120, 0.51)],
+    ['cut by the border', givenFace(230, -20, 80)],
+    ['of 20 pixels', givenFace(100, 400, 20)],
+    ['of which the detector is not sure, as in a drawing or from the side', givenFace(60, 300, 120, 0.51)],
   ])('a face %s is one like others', async (_, found) => {
-    expect(await look(quick, full(found))).not.toBe(await look(quick, full(face(70, 310, 100))));
+    expect(await look(quick, full(found))).not.toBe(await look(quick, full(givenFace(70, 310, 100))));
   });
 
   test.each([
     ['nobody', []],
-    ['what is less likely a face than not', [face(60, 300, 120, 0.49)]],
+    ['what is less likely a face than not', [givenFace(60, 300, 120, 0.49)]],
   ])('%s is refused', async (_, found) => {
     const before = context.lines.length;
     await expect(predict(quick, full(...found))).rejects.toMatchObject(

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type GivenFace, type GivenSight, givenFaces } from '../../test/support/given-faces.ts';
+import { type GivenFace, type GivenSight, givenFace, givenFaces } from '../../test/support/given-faces.ts';
 import { instantIdRequests, portrait, type Request, textOf } from '../../test/support/instant-id-requests.ts';
 import { watching } from '../../test/support/watching.ts';
 import type { OutputFile, PredictContext } from '../catalog/model.ts';
@@ -126,38 +126,26 @@ test('the mini set, which finds nobody, takes a face in the middle for granted a
 });
 
 describe('faces, as the full set finds them', () => {
-  /** So many pixels wide, and half as much again high. */
-  const face = (left: number, top: number, width: number, det_score = 0.9): GivenFace => ({
-    bbox: [left, top, left + width, top + 1.5 * width],
-    kps: [
-      [left + 0.3 * width, top + 0.5 * width],
-      [left + 0.7 * width, top + 0.55 * width],
-      [left + 0.5 * width, top + 0.8 * width],
-      [left + 0.35 * width, top + 1.1 * width],
-      [left + 0.65 * width, top + 1.15 * width],
-    ],
-    det_score,
-  });
   const with_ = async (sights: readonly GivenSight[], changes: Partial<Request> = {}): Promise<string> =>
     textOf((await predict({ ...quick, ...changes }, full(sights)))[0]!);
 
   test('of twenty in the photograph the wide one low in the picture counts, and not the surest', async () => {
-    const crowd = Array.from({ length: 19 }, (_, index) => face(4 + 60 * index, 1, 20, 0.99 - 0.01 * index));
-    const low = face(1180, 12, 24, 0.6);
+    const crowd = Array.from({ length: 19 }, (_, index) => givenFace(4 + 60 * index, 1, 20, 0.99 - 0.01 * index));
+    const low = givenFace(1180, 12, 24, 0.6);
     const picture = await with_([inPhotograph(...crowd, low)]);
     expect(picture).toBe(await with_([inPhotograph(low)]));
     expect(picture).not.toBe(await with_([inPhotograph(crowd[0]!)]));
     // Who it is is read off the same one; where it shall be is then the pose's matter.
     const pose = { pose_image: otherStrip };
-    const elsewhere = inPose(face(300, 4, 30));
+    const elsewhere = inPose(givenFace(300, 4, 30));
     const posed = await with_([inPhotograph(...crowd, low), elsewhere], pose);
     expect(posed).toBe(await with_([inPhotograph(low), elsewhere], pose));
     expect(posed).not.toBe(await with_([inPhotograph(crowd[0]!), elsewhere], pose));
   });
 
   test('of several in the pose the last one counts, of which the detector is least sure', async () => {
-    const [sure, unsure] = [face(100, 2, 36, 0.9), face(700, 8, 30, 0.55)];
-    const photograph = inPhotograph(face(20, 4, 30));
+    const [sure, unsure] = [givenFace(100, 2, 36, 0.9), givenFace(700, 8, 30, 0.55)];
+    const photograph = inPhotograph(givenFace(20, 4, 30));
     const changes = { pose_image: otherStrip };
     const picture = await with_([photograph, inPose(sure, unsure)], changes);
     expect(picture).toBe(await with_([photograph, inPose(unsure)], changes));
@@ -165,15 +153,15 @@ describe('faces, as the full set finds them', () => {
   });
 
   test.each([
-    ['cut by the border', face(1262, -9, 40)],
-    ['of 20 pixels', face(600, 20, 20)],
+    ['cut by the border', givenFace(1262, -9, 40)],
+    ['of 20 pixels', givenFace(600, 20, 20)],
   ])('a face %s is one like others', async (_, found) => {
-    expect(await with_([inPhotograph(found)])).not.toBe(await with_([inPhotograph(face(100, 4, 36))]));
+    expect(await with_([inPhotograph(found)])).not.toBe(await with_([inPhotograph(givenFace(100, 4, 36))]));
   });
 
   test.each([
     ['image', [inPhotograph()]],
-    ['pose_image', [inPhotograph(face(20, 4, 30)), inPose()]],
+    ['pose_image', [inPhotograph(givenFace(20, 4, 30)), inPose()]],
   ] as const)('%s: the original’s words, and the field', async (field, sights) => {
     const message =
       `Face detector could not find a face in the \`${field}\`. ` + `Please use a different \`${field}\` as input.`;

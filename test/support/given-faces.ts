@@ -18,6 +18,21 @@ export interface GivenSight {
   height: number;
 }
 
+/** One that looks forward, so many pixels wide, and half as much again high. */
+export function givenFace(left: number, top: number, width: number, det_score = 0.9): GivenFace {
+  return {
+    bbox: [left, top, left + width, top + 1.5 * width],
+    kps: [
+      [left + 0.3 * width, top + 0.5 * width],
+      [left + 0.7 * width, top + 0.55 * width],
+      [left + 0.5 * width, top + 0.8 * width],
+      [left + 0.35 * width, top + 1.1 * width],
+      [left + 0.65 * width, top + 1.15 * width],
+    ],
+    det_score,
+  };
+}
+
 /** Of the detector: pixels of its square's side, and between two places of its grids. */
 const side = 640;
 const strides = [8, 16, 32];
