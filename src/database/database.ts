@@ -15,6 +15,11 @@ export interface Database {
    * truth: one may be lost when a connection breaks, so whoever listens also looks now and then.
    */
   listen(channel: string, heard: (payload: string) => void): () => void;
+  /**
+   * Resolves once every channel asked for so far is heard: a database on another machine hears of `listen` a little
+   * later than the call returns.
+   */
+  listening(): Promise<void>;
   /** Sends a message once the work before it is committed; messages that come together travel together. */
   notify(channel: string, payload: string): void;
   /**

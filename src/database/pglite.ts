@@ -56,6 +56,7 @@ function embedded(client: PGlite, releaseLock: () => Promise<void>): Database {
     kind: 'pglite',
     bossDb: bossOver(kysely),
     listen: listeners.add,
+    listening: async () => {},
     notify(channel, payload) {
       setImmediate(() => listeners.tell(channel, payload));
     },

@@ -8,6 +8,8 @@ const longestRetryMs = 5_000;
 /** One connection that stays: it hears notifications and holds the locks that tell others that we live. */
 export interface Session {
   listen(channel: string, heard: (payload: string) => void): () => void;
+  /** Resolves once every channel that was asked for is heard, or the connection that should hear it is gone. */
+  listening(): Promise<void>;
   hold(name: string): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
@@ -29,14 +31,13 @@ export async function openSession(url: string, log: Logger): Promise<Session> {
       await next.connect();
       await takeUp(next);
       if (closed) return next.end();
-      client = next;
     } catch (error) {
       await next.end().catch(() => {});
       throw error;
     }
   };
 
-  /** Listens and locks as before; what is asked for meanwhile is taken up too. */
+  /** Listens and locks as before; what is asked for meanwhile is taken up too, up to where the connection is in use. */
   const takeUp = async (next: Client): Promise<void> => {
     const done = new Set<string>();
     for (;;) {
@@ -48,7 +49,10 @@ export async function openSession(url: string, log: Logger): Promise<Session> {
       } else if (name !== undefined) {
         await next.query(lockSql, [name]);
         done.add(`name ${name}`);
-      } else return;
+      } else {
+        client = next;
+        return;
+      }
     }
   };
 
@@ -84,6 +88,7 @@ export async function openSession(url: string, log: Logger): Promise<Session> {
       inTurn(`listen "${channel}"`).catch(() => {});
       return stop;
     },
+    listening: async () => void (await turn),
     async hold(name) {
       held.add(name);
       await inTurn(lockSql, [name]);

@@ -12,7 +12,7 @@ const log = createLog('silent');
 
 /** Breaks every connection to this database but the one that asks, as a restart of PostgreSQL would. */
 async function breakConnections({ kysely }: Database): Promise<void> {
-  await sql`select pg_terminate_backend(pid) from pg_stat_activity
+  await sql`select pg_terminate_backend(pid, 10000) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid()`.execute(kysely);
 }
 

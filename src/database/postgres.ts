@@ -39,6 +39,7 @@ export async function openPostgres(url: string, log: Logger): Promise<Database> 
     kysely,
     bossDb: { executeSql: (text, values) => pool.query(text, values) },
     listen: session.listen,
+    listening: session.listening,
     notify: outgoing.add,
     holdSession: session.hold,
     async isSessionGone(name) {

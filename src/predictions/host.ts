@@ -83,6 +83,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     database.listen(channels.watched, (watchedId) => runs.get(watchedId)?.watch()),
     database.listen(channels.cancel, (canceledId) => runs.get(canceledId)?.stop('canceled')),
   ];
+  await database.listening();
   const timer = setInterval(bell.ring, lookMs);
   const loops = slots.map((slot) => work(slot.engine));
 

@@ -212,6 +212,7 @@ describe.each(databaseKinds())('predictions on %s', (kind) => {
   it('delivers messages of one process to another', async () => {
     const heard: string[] = [];
     const stop = database.listen('test_channel', (payload) => heard.push(payload));
+    await database.listening();
     for (let index = 0; index < 50; index++) database.notify('test_channel', String(index));
     await waitUntil('all messages came', () => heard.length === 50);
     stop();

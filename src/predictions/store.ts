@@ -36,6 +36,7 @@ export async function createPredictions(database: Database, log: Logger): Promis
 
   const { read: find, close: closeReader } = createReader(database);
   const deadlines = startDeadlines(database, log);
+  await database.listening();
 
   return {
     tickets,
