@@ -27,7 +27,7 @@ import type { Prediction } from './level.ts';
 import { lms } from './lms.ts';
 import { pndm } from './pndm.ts';
 import type { SamplerRun } from './sampler.ts';
-import { ddimSteps, lcmSteps, pndmCalls } from './table-steps.ts';
+import { ddimSteps, lcmSteps, pndmCalls, type TableStep } from './table-steps.ts';
 import { uniPc } from './unipc.ts';
 
 export interface Sampler {
@@ -60,6 +60,7 @@ const makers: Record<SchedulerName, (config: ConfigReader, request: SamplerReque
   DDIMScheduler(config, { steps, eta = 0 }) {
     const plan = ddimSteps({ ...tableOptions(config, 'DDIMScheduler', steps) });
     const options = { eta, prediction: readPrediction(config), clipRange: readClipRange(config) };
+    demandSignal(config, plan, options);
     return { initialNoise: 1, sample: (run) => ddim(plan, options, run) };
   },
 
@@ -78,6 +79,7 @@ const makers: Record<SchedulerName, (config: ConfigReader, request: SamplerReque
       timestepScaling: config.number('timestep_scaling'),
       clipRange: readClipRange(config),
     };
+    demandSignal(config, plan, options);
     return { initialNoise: 1, sample: (run) => lcm(plan, options, run) };
   },
 
@@ -211,6 +213,22 @@ function tableOptions(config: ConfigReader, name: SchedulerName, steps: number) 
     offset: config.whole('steps_offset', 0, 1_000_000),
     alphaToOne: config.flag('set_alpha_to_one'),
   };
+}
+
+/** What a network that returns noise says of clean latents is divided by the signal: with none left that is infinite. */
+function demandSignal(
+  config: ConfigReader,
+  plan: readonly TableStep[],
+  { prediction, clipRange }: { prediction: Prediction; clipRange: number | undefined },
+): void {
+  const silent = plan.find(({ alpha }) => alpha === 0);
+  if (!silent || prediction !== 'epsilon' || clipRange !== undefined) return;
+  config.refuse(
+    'prediction_type',
+    `timestep ${silent.timestep} holds no signal (rescale_betas_zero_snr or trained_betas), and its noise alone tells ` +
+      'nothing of a picture. In scheduler/scheduler_config.json of the base model set clip_sample to true, or ' +
+      'prediction_type to "v_prediction" if it was trained so; or use another scheduler',
+  );
 }
 
 function readSpacing(config: ConfigReader): Spacing {

@@ -50,6 +50,8 @@ export function predictedOriginal(
 ): Float32Array {
   switch (prediction) {
     case 'epsilon':
+      // Without any signal they are infinite, as in the reference, and clipping keeps their sign.
+      if (signal === 0) return combine([1, latents], [-noise, output]).map((value) => value / signal);
       return combine([1 / signal, latents], [-noise / signal, output]);
     case 'v_prediction':
       return combine([signal * inputScale ** 2, latents], [-noise * inputScale, output]);

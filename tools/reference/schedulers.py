@@ -108,6 +108,7 @@ def cases_0_29_2():
         ("cosine", cosine),
         ("alpha-to-one", dict(set_alpha_to_one=True)),
         ("zero-snr", {**zero_snr, **velocity, **trailing}),
+        ("zero-snr-clip", {**zero_snr, **trailing, "clip_sample": True, "clip_sample_range": 2.5}),
         ("400-training-steps", dict(num_train_timesteps=400, steps_offset=0)),
     ]:
         yield f"ddim-{name}", ddim, {**sdxl, **extra}, {}, [7], {}
