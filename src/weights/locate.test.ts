@@ -6,6 +6,7 @@ import { WeightError } from '../base/errors.ts';
 import type { WeightRepository } from '../catalog/model.ts';
 import { antelopev2 } from '../faces/antelopev2.ts';
 import { locateWeights } from './locate.ts';
+import { writeSafetensors } from './write-safetensors.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -109,8 +110,37 @@ test('of a base that may be one file its place is said as well', async () => {
       'diffusion_pytorch_model.safetensors. Or save the model in one file as ' +
       '<DARKROOM_WEIGHTS_PATH>/any/xl/checkpoint.safetensors',
   );
-  await put('plain', 'any', 'xl', 'checkpoint.safetensors');
+  await writeCheckpoint(join(folder, 'plain', 'any', 'xl', 'checkpoint.safetensors'));
   expect(await locateWeights([xl], settings('full'))).toEqual({ set: 'full', folders: [join(folder, 'plain/any/xl')] });
+});
+
+const oneTensorOf = {
+  UNet: 'model.diffusion_model.input_blocks.0.0.weight',
+  'autoencoder (VAE)': 'first_stage_model.decoder.conv_in.weight',
+  'first text encoder': 'conditioner.embedders.0.transformer.text_model.embeddings.token_embedding.weight',
+  'second text encoder': 'conditioner.embedders.1.model.token_embedding.weight',
+};
+
+async function writeCheckpoint(path: string, lacking: readonly string[] = []): Promise<void> {
+  const present = Object.entries(oneTensorOf).flatMap(([network, name]) => (lacking.includes(network) ? [] : [name]));
+  // Half of the autoencoder does not make one.
+  const names = [...present, 'first_stage_model.encoder.conv_in.bias'];
+  await mkdir(dirname(path), { recursive: true });
+  const tensor = { dtype: 'F32', shape: [1], bytes: new Uint8Array(4) } as const;
+  await writeSafetensors(path, new Map(names.map((name) => [name, tensor])));
+}
+
+const lacks = [...Object.keys(oneTensorOf).map((network) => [network]), ['autoencoder (VAE)', 'second text encoder']];
+
+test.each(lacks)('a base in one file that lacks %s %s is refused before any work', async (...lacking) => {
+  const xl: WeightRepository = { ...canny, repository: 'any/xl', mayBeSingleFile: true };
+  const checkpoint = join(folder, 'plain', 'any', 'xl', 'checkpoint.safetensors');
+  await writeCheckpoint(checkpoint, lacking);
+  for (const weights of ['full', 'auto'] as const) {
+    await expect(locateWeights([xl], settings(weights))).rejects.toThrow(
+      `The checkpoint ${checkpoint} has no ${lacking.join(', no ')}. A Stable Diffusion XL in one file holds`,
+    );
+  }
 });
 
 test('the revision that is asked for is found beside a newer one', async () => {

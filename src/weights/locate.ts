@@ -4,7 +4,7 @@ import { sizeText } from '../base/size-text.ts';
 import type { LocatedWeights, WeightRepository } from '../catalog/model.ts';
 import { missingFiles, type RepositoryState, repositoryState, type WeightPlaces, wayToGet } from './inventory.ts';
 import { miniFolder } from './mini.ts';
-import { singleFile } from './single-file.ts';
+import { demandAllNetworks, singleFile } from './single-file.ts';
 
 type WeightSettings = Pick<Settings, 'weights' | 'weightLicences' | 'weightsPath' | 'hfHome' | 'home'>;
 
@@ -17,7 +17,7 @@ export interface FoundWeights extends LocatedWeights {
  * Finds the folders of all the repositories, of one set: `full` when every file of every repository is on this disk,
  * else `mini` (written on first use), as `settings.weights` allows.
  *
- * @throws WeightError listing all that is missing, how to get it and where it was looked for
+ * @throws WeightError listing all that is missing, how to get it and where it was looked for; or what a base in one file lacks
  */
 export async function locateWeights(
   repositories: readonly WeightRepository[],
@@ -30,7 +30,12 @@ export async function locateWeights(
   const incomplete = states.filter((state) => missingFiles(state).length > 0);
   const refusal = refusalOf(repositories, settings);
   if (refusal && (settings.weights === 'full' || incomplete.length === 0)) throw new WeightError(refusal);
-  if (incomplete.length === 0) return { set: 'full', folders: states.map(({ folder }) => folder) };
+  if (incomplete.length === 0) {
+    for (const { path, found } of states.flatMap(({ files }) => files)) {
+      if (found && path === singleFile) await demandAllNetworks(found.path);
+    }
+    return { set: 'full', folders: states.map(({ folder }) => folder) };
+  }
   if (settings.weights === 'auto') {
     const missing = `Not on this disk: ${incomplete.map(({ repository: { repository } }) => repository).join(', ')}.`;
     const reason = refusal ? `${missing} They would not be used either. ${refusal}` : missing;

@@ -4,7 +4,9 @@
  * `stabilityai/stable-diffusion-xl-base-1.0` has it, whose architecture all of them share.
  */
 import { basename, dirname, join } from 'node:path';
-import type { Component } from './original-names.ts';
+import { WeightError } from '../base/errors.ts';
+import { type Component, splitCheckpoint } from './checkpoint.ts';
+import { readWeightFile } from './weight-formats.ts';
 
 /** Its name in the folder of the base. One name and not any: LoRAs and other variants may lie beside it. */
 export const singleFile = 'checkpoint.safetensors';
@@ -42,6 +44,30 @@ const parts: ReadonlyMap<string, Omit<SingleFilePart, 'path'>> = new Map([
 export function singleFilePart(folder: string): SingleFilePart | undefined {
   const part = parts.get(basename(folder));
   return part && { path: join(dirname(folder), singleFile), ...part };
+}
+
+/** A tensor of each network without which the network is not there, and what people call the network. */
+const marks: readonly (readonly [Component, tensor: string, title: string])[] = [
+  ['unet', 'conv_in.weight', 'UNet'],
+  ['vae', 'decoder.conv_in.weight', 'autoencoder (VAE)'],
+  ['textEncoder', 'text_model.embeddings.token_embedding.weight', 'first text encoder'],
+  ['textEncoder2', 'text_model.embeddings.token_embedding.weight', 'second text encoder'],
+];
+
+/**
+ * A network that is missing would be noticed when it is its turn: the autoencoder's after all steps.
+ *
+ * @throws WeightError naming the file and what it lacks
+ */
+export async function demandAllNetworks(path: string): Promise<void> {
+  const components = splitCheckpoint(await readWeightFile(path), path);
+  const missing = marks.filter(([component, tensor]) => !components?.[component]?.has(tensor));
+  if (missing.length === 0) return;
+  throw new WeightError(
+    `The checkpoint ${path} has no ${missing.map(([, , title]) => title).join(', no ')}. A Stable Diffusion XL in one file ` +
+      'holds its UNet, its autoencoder (VAE) and both text encoders, named as its training code names them: put one that ' +
+      "has all of them in its place, or remove it and put diffusers' folders of the model there.",
+  );
 }
 
 /** `scheduler/scheduler_config.json` of SDXL base 1.0, which its descendants have taken over. */
