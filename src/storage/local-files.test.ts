@@ -106,6 +106,16 @@ test('a store belongs to the first database that claims it', async () => {
   expect(await listOf(files)).toEqual([]);
 });
 
+test('of databases that claim a store at once, one has it', async () => {
+  for (let round = 0; round < 10; round++) {
+    const files = createLocalFileStore(join(folder, String(round)));
+    const claims = await Promise.all(['one', 'two', 'one', 'two'].map((id) => files.claim(id)));
+    expect([claims[0], claims[1]]).toEqual([claims[2], claims[3]]);
+    expect(claims[0]).not.toBe(claims[1]);
+    expect(await listOf(files)).toEqual([]);
+  }
+});
+
 test('deleted is gone; deleting again is no error', async () => {
   const files = createLocalFileStore(folder);
   const { key } = await files.put('a', Buffer.from('x'));

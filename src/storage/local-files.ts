@@ -1,19 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import {
-  access,
-  constants,
-  copyFile,
-  link,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises';
+import { access, constants, copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { NotFoundError } from '../base/errors.ts';
 import type { FileStore, StoredBytes, StoredFile } from './files.ts';
@@ -79,13 +66,21 @@ export function createLocalFileStore(folder: string): FileStore {
     list: () => listBytes(folder),
     async claim(databaseId) {
       const mark = join(folder, 'database');
-      const read = (): Promise<string> => readFile(mark, 'utf8').catch(() => '');
-      if ((await read()) === '') {
+      const isThere = await access(mark).then(
+        () => true,
+        () => false,
+      );
+      if (!isThere) {
+        const own = partialOf(newKey());
         await mkdir(partial, { recursive: true });
-        await writeFile(join(partial, 'database'), databaseId);
-        await rename(join(partial, 'database'), mark);
+        await write(own, Buffer.from(databaseId));
+        // Of several servers that begin at once, one is the first.
+        await linkOrCopy(own, mark).catch((error: NodeJS.ErrnoException) => {
+          if (error.code !== 'EEXIST') throw error;
+        });
+        await rm(own);
       }
-      return (await read()) === databaseId;
+      return (await readFile(mark, 'utf8')) === databaseId;
     },
   };
 }

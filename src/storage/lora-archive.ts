@@ -4,7 +4,7 @@
  */
 import { createReadStream, createWriteStream } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import { extract, type Header } from 'tar-stream';
 import { InputError } from '../base/errors.ts';
 
@@ -69,8 +69,11 @@ async function extractLora(path: string, destination: string, fault: (reason: st
     const name = nameOf(entry.header, fault);
     if (names.has(name) && !name.endsWith('/')) throw fault(`the archive holds ${JSON.stringify(name)} twice.`);
     names.add(name);
-    if (name === wanted) await pipeline(entry, createWriteStream(destination, { flags: 'wx', mode: 0o600 }));
-    else entry.resume();
+    if (name === wanted) {
+      const file = createWriteStream(destination, { flags: 'wx', mode: 0o600 });
+      // Also where it fails: a file that is still being opened would be there again after it was removed.
+      await pipeline(entry, file).finally(() => finished(file).catch(() => {}));
+    } else entry.resume();
   }
   await reading;
   if (names.has(wanted)) return;

@@ -47,9 +47,8 @@ export async function loraFile(url: string, options: LoraOptions): Promise<strin
   const fresh = await freshFile(cache, id, hold);
   if (fresh) return fresh;
   // What was fetched again is another file: engines know networks by the paths of their weights.
-  const path = join(cache, `${id}-${Date.now()}.safetensors`);
-  await fetchLora(url, path, options);
-  await hold(path);
+  const path = join(cache, `${id}-${randomUUID()}.safetensors`);
+  await fetchLora(url, path, hold, options);
   await makeRoom(cache, path, settings.loraCacheBytes);
   return path;
 }
@@ -76,7 +75,10 @@ async function freshFile(
 
 /** Gives the file a second name, which means that it is in use (`makeRoom`). On another file system there is none. */
 async function holdFor(folder: string, field: string, path: string): Promise<void> {
-  await link(path, join(folder, `${field}.safetensors`)).catch((error: NodeJS.ErrnoException) => {
+  const name = join(folder, `${field}.safetensors`);
+  // Of one that went away after it was held.
+  await rm(name, { force: true });
+  await link(path, name).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') throw error;
   });
 }
@@ -85,8 +87,14 @@ function isPartial(path: string): boolean {
   return path.endsWith('.part');
 }
 
-async function fetchLora(url: string, path: string, { settings, field, signal, log }: LoraOptions): Promise<void> {
-  const partial = `${path}.${randomUUID()}.part`;
+async function fetchLora(
+  url: string,
+  path: string,
+  hold: (path: string) => Promise<void>,
+  { settings, field, signal, log }: LoraOptions,
+): Promise<void> {
+  const partial = `${path}.part`;
+  const unpacked = `${path}.unpacked.part`;
   const startedAt = Date.now();
   let saidAt = startedAt;
   log(`Downloading the LoRA from ${new URL(url).host}.`);
@@ -105,9 +113,12 @@ async function fetchLora(url: string, path: string, { settings, field, signal, l
       },
     });
     log(`Downloaded the LoRA in ${((Date.now() - startedAt) / 1000).toFixed(1)} s: ${sizeText(bytes)}.`);
-    await rename(await takeLora(partial, `${partial}.taken.part`, field), path);
+    const taken = await takeLora(partial, unpacked, field);
+    // Before others see it: whoever makes room now must find it in use.
+    await hold(taken);
+    await rename(taken, path);
   } finally {
-    await rm(partial, { force: true });
+    for (const left of [partial, unpacked]) await rm(left, { force: true });
   }
 }
 

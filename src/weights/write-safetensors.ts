@@ -40,6 +40,8 @@ export async function writeSafetensors(
     await rename(temporary, path);
   } catch (error) {
     stream.destroy();
+    // Not before it is closed: the file may not have been there yet, and would be made after it was removed.
+    await done.catch(() => {});
     await rm(temporary, { force: true });
     throw error;
   }
