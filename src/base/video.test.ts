@@ -152,8 +152,7 @@ describe.skipIf(!browserPath)('in a browser', () => {
     const file = Buffer.from(await encodeVideo(frames, 130));
     const page = await browser.newPage();
     const played = await playFilm(page, `data:video/mp4;base64,${file.toString('base64')}`);
-    expect(played).toMatchObject({ width: 192, height: 128, duration: 2.08, endedAt: 2.08 });
-    expect(played.times.length).toBeGreaterThan(2);
+    expect(played).toMatchObject({ width: 192, height: 128, duration: 2.08, endedAt: 2.08, played: [[0, 2.08]] });
 
     for (const index of [0, 1, 7, 15]) {
       const pixels = await sharp(await pictureAt(page, 0.13 * (index + 0.5)))

@@ -8,6 +8,8 @@ export interface PlayedFilm {
   endedAt: number;
   /** Where it stood on the way there. */
   times: number[];
+  /** Start and end of each stretch that was played and not jumped over. */
+  played: [number, number][];
 }
 
 /** Plays a film in the page, from its beginning to its end. @param source its address */
@@ -26,7 +28,8 @@ export function playFilm(page: Page, source: string): Promise<PlayedFilm> {
     await video.play();
     await ended;
     const { videoWidth: width, videoHeight: height, duration, currentTime: endedAt } = video;
-    return { width, height, duration, endedAt, times };
+    const played = Array.from(video.played, (_, index) => [video.played.start(index), video.played.end(index)]);
+    return { width, height, duration, endedAt, times, played };
   })()`);
 }
 
