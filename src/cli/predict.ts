@@ -69,6 +69,8 @@ async function run(args: string[]): Promise<number> {
   try {
     engine = await startEngineProcess(process.env, canceled.signal, createLog('warn'));
     const resolved = await resolve(model, input, { scratch, settings, signal: canceled.signal, progress });
+    // Pressed while an archive was taken apart.
+    if (canceled.signal.aborted) throw new CanceledError();
     const job: Job = { type: 'predict', id: 'predict', model: slug(model), input: resolved, outputFolder: scratch };
     const files = await predict(engine, job, progress, canceled.signal);
     for (const [index, file] of files.entries()) {
