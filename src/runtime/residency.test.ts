@@ -94,6 +94,33 @@ test('whether a network fits the budget is known without loading it', async () =
   }
 });
 
+test('what another use has released and loaded again is left alone', async () => {
+  // Two networks of six bytes each.
+  const budget = 12;
+  for (let turn = 0; turn < 40; turn++) {
+    const events: string[] = [];
+    const onEvent = ({ type, key }: ResidencyEvent): void => {
+      events.push(`${type} ${key}`);
+    };
+    const { use, close } = createResidency({ device: 'cpu', budget, onEvent });
+    await use(times(2), run);
+    await use(times(3), run);
+    const later = async (turns: number, network: Network): Promise<unknown> => {
+      for (let waited = 0; waited < turns; waited++) await Promise.resolve();
+      return use(network, run);
+    };
+    // Each makes room for itself; whoever makes more of it must not take the third for the one that it saw before.
+    const used = [use(times(4), run), later(turn % 5, times(5)), later(Math.floor(turn / 5), times(3))];
+    expect(await Promise.all(used)).toEqual([result(28), result(35), result(21)]);
+    await close();
+    for (const factor of [2, 3, 4, 5]) {
+      const own = events.filter((event) => event.endsWith(` ${factor}`));
+      expect(own).toEqual(own.map((_, index) => `${index % 2 === 0 ? 'loaded' : 'released'} times ${factor}`));
+      expect(own.length % 2).toBe(0);
+    }
+  }
+});
+
 test('work that fails gives its network back', async () => {
   const { use, close, events } = residency(0);
   await expect(use(times(2), () => Promise.reject(new Error('work failed')))).rejects.toThrow('work failed');

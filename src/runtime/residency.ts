@@ -110,7 +110,8 @@ export function createResidency({
 
   async function release(resident: Resident, tell: Listener): Promise<void> {
     // Somebody may have come for it, or released it, while the one before it went.
-    if (resident.users > 0 || !residents.delete(resident.key)) return;
+    if (resident.users > 0 || residents.get(resident.key) !== resident) return;
+    residents.delete(resident.key);
     const started = performance.now();
     await (await resident.session).close();
     const milliseconds = performance.now() - started;
