@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readdirSync, statSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -164,6 +165,27 @@ test('what was used longest ago makes room, but nothing that is in use', async (
   const newest = await fetched(`${origin}/c`, origin);
   await expect(stat(old.path)).rejects.toThrow('ENOENT');
   expect((await stat(used.path)).size + (await stat(newest.path)).size).toBe(80_000);
+});
+
+test('a file is in use from the moment it is there, so that nobody makes room of it', async () => {
+  const origin = await serve((_, response) => void response.end(weights(500)));
+  const loras = join(home, 'loras');
+  await mkdir(loras);
+  const unused = new Set<string>();
+  let watching = true;
+  const watch = (): void => {
+    const there = readdirSync(loras).filter((name) => !name.endsWith('.part'));
+    for (const name of there) if (statSync(join(loras, name)).nlink < 2) unused.add(name);
+    if (watching) setImmediate(watch);
+  };
+  watch();
+  try {
+    for (const name of ['a', 'b', 'c']) await fetched(`${origin}/${name}`, origin);
+  } finally {
+    watching = false;
+  }
+  expect([...unused]).toEqual([]);
+  expect(await cached()).toHaveLength(3);
 });
 
 describe('nothing is kept of', () => {
