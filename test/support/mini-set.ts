@@ -27,7 +27,9 @@ export function publishMiniSet(home: string, repositories: readonly string[]): s
   for (const repository of repositories) {
     const cache = join(hub, `models--${repository.replace('/', '--')}`);
     const folders = readdirSync(mini).map((recipe) => join(mini, recipe, repository));
-    cpSync(folders.find(existsSync)!, join(cache, 'snapshots', 'abc'), { recursive: true });
+    // What another worker is still writing may be gone before it is copied.
+    const filter = (path: string): boolean => !path.endsWith('.part');
+    cpSync(folders.find(existsSync)!, join(cache, 'snapshots', 'abc'), { recursive: true, filter });
     mkdirSync(join(cache, 'refs'));
     writeFileSync(join(cache, 'refs', 'main'), 'abc');
   }
