@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { collectGarbage } from '../../test/support/collect-garbage.ts';
 import { float32 } from '../math/tensor.ts';
 import { createGraph } from '../onnx/graph.ts';
 import { add, concat, reshape, scale, silu, slice } from '../onnx/ops.ts';
@@ -249,6 +250,7 @@ describe('with a budget', () => {
       const levels: Network = { key: 'levels', build: () => model };
       const { use, close } = budgeted(Number.POSITIVE_INFINITY);
       const x = float32([1, size], new Float32Array(size).fill(3));
+      collectGarbage();
       const before = privateBytes();
       const work = async (session: Session) => {
         await session.run({ x });
