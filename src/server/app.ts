@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify';
 import type { Logger } from '../base/log.ts';
 import type { ModelDefinition } from '../catalog/model.ts';
-import type { Predictions } from '../predictions/predictions.ts';
 import { lingerBeforeClose, readJsonBodies } from './body.ts';
 import { createCatalogue } from './catalogue.ts';
+import { endInOrder } from './ending.ts';
 import { bodyTooLarge, methodNotAllowed, notFound, sendProblem, toProblem } from './errors.ts';
 import { guard } from './guard.ts';
 import { accountRoutes } from './routes/account.ts';
@@ -62,7 +62,7 @@ export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
       sendProblem(reply, toProblem(error, request.id));
     },
   });
-  answerWhatIsHeld(app, parts.predictions);
+  endInOrder(app, parts.predictions);
 
   guard(app, parts);
   logRequests(app, log);
@@ -84,22 +84,6 @@ export function createApp({ models, ...parts }: AppOptions): FastifyInstance {
     return sendProblem(reply, problem);
   });
   return app;
-}
-
-/**
- * At the end held replies are given. Each connection is closed with its answer: one that stayed open for a next request
- * would hold up the end for more than a minute.
- */
-function answerWhatIsHeld(app: FastifyInstance, predictions: Pick<Predictions, 'endWaits'>): void {
-  let isClosing = false;
-  app.addHook('preClose', async () => {
-    isClosing = true;
-    predictions.endWaits();
-  });
-  app.addHook('onResponse', ({ raw }, _reply, done) => {
-    if (isClosing) raw.socket.destroySoon();
-    done();
-  });
 }
 
 /** The caller's own, so that one id follows a request through proxies; only what can be logged as it is. */
