@@ -4,15 +4,19 @@ import { generateImage, experimental_generateVideo as generateVideo } from 'ai';
 import Replicate from 'replicate';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { endless } from '../support/gate.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 const painting = { unversioned: 'test/painting', versioned: `test/painting:${'4'.repeat(64)}` };
 
 let server: TestServer;
 let sdk: ReturnType<typeof createReplicate>;
+let replicate: Replicate;
 beforeAll(async () => {
   server = await startTestServer({ apiTokens: ['r8_sdk'] });
   sdk = createReplicate({ apiToken: 'r8_sdk', baseURL: `${server.origin}/v1` });
+  replicate = new Replicate({ auth: 'r8_sdk', baseUrl: `${server.origin}/v1` });
 });
 afterAll(() => server?.close());
 
@@ -26,7 +30,7 @@ const sizeOf = async (bytes: Uint8Array) => {
 };
 /** The predictions of this account, the newest first. */
 const newest = async () => {
-  const { results } = await new Replicate({ auth: 'r8_sdk', baseUrl: `${server.origin}/v1` }).predictions.list();
+  const { results } = await replicate.predictions.list();
   return results[0]!;
 };
 
@@ -93,17 +97,24 @@ test('S11 S29 what the server refuses is the text of the error', async () => {
 });
 
 test('an abort ends the call; the prediction goes on', async () => {
-  const providerOptions = { replicate: { num_inference_steps: 8 } };
+  // It waits behind another until the call is over.
+  const before = await replicate.predictions.create({ model: 'test/echo', input: { steps: endless, step_ms: 10 } });
+  const controller = new AbortController();
   const call = generateImage({
     model: sdk.image(painting.unversioned),
     prompt: 'a hut',
-    providerOptions,
-    abortSignal: AbortSignal.timeout(300),
+    abortSignal: controller.signal,
     maxRetries: 0,
   });
-  await expect(call).rejects.toThrow();
-  const replicate = new Replicate({ auth: 'r8_sdk', baseUrl: `${server.origin}/v1` });
-  expect((await replicate.wait(await newest(), { interval: 50 })).status).toBe('succeeded');
+  const ended = expect(call).rejects.toThrow();
+  const made = await waitUntil('it is made', async () => {
+    const prediction = await newest();
+    return prediction.id !== before.id && prediction;
+  });
+  controller.abort();
+  await ended;
+  await replicate.predictions.cancel(before.id);
+  expect((await replicate.wait(made, { interval: 50 })).status).toBe('succeeded');
 });
 
 test.each(['test/film', `test/film:${'5'.repeat(64)}`])('S18 a video of %s is one URL', async (name) => {

@@ -1,7 +1,9 @@
 /** Creates, byte by byte: versions, replies, held ones, what is dropped. Numbers are those of docs/api.md. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { askingWith, echoVersion, labelled } from '../support/ask.ts';
+import { endless, makeGate } from '../support/gate.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
+import { waitUntil } from '../support/wait-until.ts';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -10,6 +12,7 @@ beforeAll(async () => {
 afterAll(() => server?.close());
 
 const { call, create } = askingWith('r8_one', () => server);
+const statusOf = async (id: string): Promise<string> => (await call('GET', `/predictions/${id}`)).body.status;
 
 test('S3 the three forms of a version', async () => {
   for (const version of [echoVersion, `test/echo:${echoVersion}`, 'test/echo']) {
@@ -108,12 +111,16 @@ test('S8 S14 input comes back as sent', async () => {
 });
 
 test('S9 D5 the hold is released before its time and reports starting; the next request tells the truth', async () => {
+  const input = { steps: endless, step_ms: 10 };
+  const key = { 'idempotency-key': 'held' };
+  const { id } = (await create(input, key)).body;
+  await waitUntil('it runs', async () => (await statusOf(id)) === 'processing');
   const start = performance.now();
-  const { status, headers, body } = await create({ steps: 1000, step_ms: 50 }, { prefer: 'wait=1' });
+  const { status, headers, body } = await create(input, { ...key, prefer: 'wait=1' });
   const held = performance.now() - start;
   expect(status).toBe(201);
   expect(headers.get('preference-applied')).toBe('wait=1');
-  expect(body).toMatchObject({ status: 'starting', output: null, started_at: null });
+  expect(body).toMatchObject({ id, status: 'starting', output: null, started_at: null });
   expect(held).toBeGreaterThan(700);
   expect((await call('GET', `/predictions/${body.id}`)).body).toMatchObject({ status: 'processing', output: null });
   await call('POST', `/predictions/${body.id}/cancel`);
@@ -128,20 +135,25 @@ test('D5 odd preferences', async () => {
 
 test('S9 a caller who hangs up changes nothing', async () => {
   const controller = new AbortController();
-  const input = { text: 'left alone', steps: 10, step_ms: 20 };
+  const gate = makeGate(server);
+  const input = { text: 'left alone', ...gate.running };
   const request = fetch(`${server.origin}/predictions`, {
     method: 'POST',
     headers: { authorization: 'Bearer r8_one', 'content-type': 'application/json', prefer: 'wait' },
     body: JSON.stringify({ version: echoVersion, input }),
     signal: controller.signal,
   });
-  setTimeout(() => controller.abort(), 100);
-  await expect(request).rejects.toThrow();
-  const { results } = (await call('GET', '/predictions')).body;
-  const [{ id }] = results.filter((prediction: { input: { text?: string } }) => prediction.input.text === 'left alone');
-  await expect
-    .poll(async () => (await call('GET', `/predictions/${id}`)).body.status, { timeout: 20_000 })
-    .toBe('succeeded');
+  const hungUp = expect(request).rejects.toThrow();
+  const { id } = await waitUntil('it is made', async () => {
+    const { results } = (await call('GET', '/predictions')).body;
+    return results.find((prediction: { input: { text?: string } }) => prediction.input.text === 'left alone');
+  });
+  controller.abort();
+  await hungUp;
+  await waitUntil('it runs', async () => (await statusOf(id)) === 'processing');
+  gate.open();
+  await waitUntil('it ends', async () => (await statusOf(id)) !== 'processing');
+  expect(await statusOf(id)).toBe('succeeded');
 });
 
 test('D8 S15 dropped keys are named and kept nowhere', async () => {

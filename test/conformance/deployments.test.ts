@@ -1,6 +1,7 @@
 /** Deployments by the unmodified JavaScript client. Numbers are those of docs/api.md. */
 import Replicate, { type Prediction } from 'replicate';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { endless } from '../support/gate.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -81,7 +82,7 @@ test('S2 another account has deployments of its own, under its own name', async 
 
 test('D80 max_instances is how many of its predictions run at the same time', async () => {
   await replicate.deployments.create({ name: 'narrow', ...configuration, max_instances: 1 });
-  const input = { steps: 1000, step_ms: 10 };
+  const input = { steps: endless, step_ms: 10 };
   const create = () => replicate.deployments.predictions.create(owner, 'narrow', { input });
   const [first, second] = [await create(), await create()];
   const state = async (id: string) => (await replicate.predictions.get(id)).status;

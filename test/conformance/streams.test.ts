@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import Replicate, { type Prediction } from 'replicate';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { readEvents } from '../support/event-source.ts';
+import { endless, makeGate } from '../support/gate.ts';
 import { closed, exchange, requestHead } from '../support/http.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -56,12 +57,14 @@ test('S51 stream() throws what went wrong', async () => {
 });
 
 test('S50 S21 an output is sent while the prediction runs and GET shows none yet', async () => {
-  const { id, urls } = await create('test/echo', { num_outputs: 2, output_ms: 400 });
+  const gate = makeGate(server);
+  const { id, urls } = await create('test/echo', { num_outputs: 2, until: gate.path });
   const stream = await readEvents(urls.stream);
   const first = await stream.next();
   const now = await replicate.predictions.get(id);
   expect(now).toMatchObject({ status: 'processing', output: null });
   expect(await bytesAt(first!.data)).toBe('hello 0');
+  gate.open();
   const [second, done] = await stream.rest();
   expect(done).toMatchObject({ event: 'done', data: '{}' });
   const ended = await replicate.predictions.get(id);
@@ -81,7 +84,11 @@ test('S52 the form of the bytes and of the reply', async () => {
     'access-control-allow-origin': '*',
   });
   const event = (name: string) => `event: ${name}\\nid: \\d+:\\d+\\ndata: .+\\n\\n`;
-  expect(stream.text()).toMatch(new RegExp(`^retry: 1000\\n: still here\\n${event('output')}${event('done')}$`));
+  const heartbeat = ': still here\n';
+  const first = `retry: 1000\n${heartbeat}`;
+  expect(stream.text().slice(0, first.length)).toBe(first);
+  const rest = stream.text().slice(first.length).replaceAll(heartbeat, '');
+  expect(rest).toMatch(new RegExp(`^${event('output')}${event('done')}$`));
   expect(server.log()).not.toContain(urls.stream.slice(-32));
   const { port } = server;
   const path = new URL(urls.stream).pathname;
@@ -91,7 +98,7 @@ test('S52 the form of the bytes and of the reply', async () => {
 });
 
 test('S50 a stream begins while the prediction is queued, and tells of a cancel', async () => {
-  const running = await create('test/echo', { steps: 1000, step_ms: 10 });
+  const running = await create('test/echo', { steps: endless, step_ms: 10 });
   const queued = await create('test/echo', {});
   const streams = [await readEvents(running.urls.stream), await readEvents(queued.urls.stream)];
   await waitUntil('it runs', async () => (await replicate.predictions.get(running.id)).status === 'processing');
@@ -127,8 +134,12 @@ test('S53 D52 replay, resume after any event, and nothing after the end', async 
 
 test('D51 what an interrupted attempt made is sent anew by the next', async () => {
   const counter = join(server.home, 'starts');
-  const { urls } = await create('test/troubled', { trouble: 'exit', times: 1, counter });
-  const events = await (await readEvents(urls.stream)).rest();
+  const gate = makeGate(server);
+  const { urls } = await create('test/troubled', { trouble: 'exit', times: 1, counter, until: gate.path });
+  const stream = await readEvents(urls.stream);
+  const first = await stream.next();
+  gate.open();
+  const events = [first!, ...(await stream.rest())];
   expect(events.map(({ event, data }) => [event, data.split('/').at(-1)])).toEqual([
     ['output', 'half.txt'],
     ['output', 'well.txt'],
@@ -141,8 +152,12 @@ test('D51 what an interrupted attempt made is sent anew by the next', async () =
 });
 
 test('D50 logs for those who ask', async () => {
-  const { id, urls } = await create('test/echo', { steps: 30, step_ms: 20, num_outputs: 2 });
-  const events = await (await readEvents(`${urls.stream}?logs=true`)).rest();
+  const gate = makeGate(server);
+  const { id, urls } = await create('test/echo', { ...gate.running, num_outputs: 2 });
+  const stream = await readEvents(`${urls.stream}?logs=true`);
+  const events = [await stream.next(), await stream.next()].map((event) => event!);
+  gate.open();
+  events.push(...(await stream.rest()));
   const logs = events.filter(({ event }) => event === 'logs');
   expect(logs.length).toBeGreaterThan(1);
   expect(logs.map(({ data }) => data).join('')).toBe((await replicate.predictions.get(id)).logs);
@@ -180,7 +195,9 @@ test('S54 no stream without its key, and none of removed data', async () => {
 });
 
 test('S50 a thousand readers who vanish leave nothing behind', { timeout: 120_000 }, async () => {
-  const { id, urls } = await create('test/echo', { steps: 1000, step_ms: 100 });
+  const { id, urls } = await create('test/echo', { steps: endless, step_ms: 100 });
+  // From then on the server itself holds the same for as long as it lasts.
+  await waitUntil('it runs', async () => (await replicate.predictions.get(id)).status === 'processing');
   const path = new URL(urls.stream).pathname;
   let following = 0;
   const follow = server.predictions.follow;
@@ -227,7 +244,7 @@ test('S50 a thousand readers who vanish leave nothing behind', { timeout: 120_00
 });
 
 test('D19 S53 a server that ends lets streams go without their end', async () => {
-  const { urls } = await create('test/echo', { steps: 1000, step_ms: 100 });
+  const { urls } = await create('test/echo', { steps: endless, step_ms: 100 });
   const socket = connect(server.port, '127.0.0.1');
   let received = '';
   socket.setEncoding('utf8').on('data', (text: string) => {

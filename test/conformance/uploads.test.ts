@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { UploadJson } from '../../src/server/wire-upload.ts';
 import { downloadUrl } from '../../src/uploads/upload-url.ts';
 import { disposition, formOf, type Part, plainPng, postForm, storedFiles } from '../support/forms.ts';
+import { endless } from '../support/gate.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 
 let server: TestServer;
@@ -181,7 +182,7 @@ test('S73 the client uploads a Buffer by itself and names it as an input', async
 test('D71 a file that a prediction names outlives its deletion until that prediction ran', async () => {
   const { id, urls } = (await replicate.files.create(png)) as UploadJson;
   // It is queued behind a slow one.
-  const slow = await replicate.predictions.create({ model: 'test/echo', input: { steps: 1000, step_ms: 10 } });
+  const slow = await replicate.predictions.create({ model: 'test/echo', input: { steps: endless, step_ms: 10 } });
   const queued = await replicate.predictions.create({ model: 'test/echo', input: { image: urls.get } });
   await replicate.files.delete(id);
   await server.sweep();

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -15,13 +16,19 @@ export default {
     step_ms: { kind: 'integer', description: 'How long a step takes.', default: 5, minimum: 0 },
     num_outputs: { kind: 'integer', description: 'How many files.', default: 1, minimum: 0 },
     output_ms: { kind: 'integer', description: 'How long a file takes.', default: 0, minimum: 0 },
+    until: {
+      kind: 'text',
+      description: 'Path of a file: once it is there no further step is made, and a second file.',
+      default: '',
+    },
   },
   output: 'file-list',
   weights: [],
   async *predict(input, context) {
     context.log(`steps ${input.steps}`);
     if (input.image) context.log(`image of ${(await readFile(input.image)).length} bytes`);
-    for (let step = 0; step < input.steps; step++) {
+    const isTold = () => input.until !== '' && existsSync(input.until);
+    for (let step = 0; step < input.steps && !isTold(); step++) {
       context.signal.throwIfAborted();
       await pause(input.step_ms);
       context.step(step + 1, input.steps);
@@ -32,6 +39,10 @@ export default {
     }
     for (let index = 0; index < input.num_outputs; index++) {
       await pause(input.output_ms);
+      while (index > 0 && input.until !== '' && !isTold()) {
+        context.signal.throwIfAborted();
+        await pause(10);
+      }
       context.signal.throwIfAborted();
       const bytes = Buffer.from(`${input.text} ${index}`);
       yield { name: `out-${index}.txt`, contentType: 'text/plain', bytes };

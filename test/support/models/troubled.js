@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 
 /** Goes wrong in the way that its input names. */
 export default {
@@ -11,6 +13,7 @@ export default {
     trouble: { kind: 'choice', choices: ['throw', 'exit', 'kill', 'busy', 'flood'], description: 'What goes wrong.' },
     times: { kind: 'integer', description: 'After that often it goes well.', default: 1000 },
     counter: { kind: 'text', description: 'Path of the file that counts the starts.', default: '' },
+    until: { kind: 'text', description: 'Path of a file: the trouble begins once it is there.', default: '' },
   },
   output: 'file-list',
   weights: [],
@@ -26,7 +29,8 @@ export default {
     }
     yield { name: 'half.txt', contentType: 'text/plain', bytes: Buffer.from('half') };
     // What was said so far reaches the host before the trouble begins.
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await pause(150);
+    while (input.until && !existsSync(input.until)) await pause(10);
     if (input.trouble === 'throw') throw new Error('the model broke');
     if (input.trouble === 'exit') process.exit(7);
     if (input.trouble === 'kill') process.kill(process.pid, 'SIGKILL');
