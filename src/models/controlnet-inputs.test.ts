@@ -53,7 +53,7 @@ test('the reference comes first, then as many pictures as were asked for', async
   expect(without.map(bytesOf)).toEqual(files.slice(1).map(bytesOf));
 });
 
-test('every structure draws a picture of its own', async () => {
+test('every structure draws a picture of its own', { timeout: 180_000 }, async () => {
   const pictures = new Set<string>();
   for (const structure of controlnet.inputs.structure.choices) pictures.add(await only({ structure }));
   expect(pictures.size).toBe(8);

@@ -127,7 +127,7 @@ function planes({ data }: RgbImage): number[] {
   return [0, 1, 2].flatMap((channel) => Array.from(data.filter((_, index) => index % 3 === channel)));
 }
 
-test.each(runs)('$name follows the graph', async (run) => {
+test.each(runs)('$name follows the graph', { timeout: 180_000 }, async (run) => {
   const { seen, picture } = await predict(run);
   const theirs = (name: string) => reference[`${run.name}.${name}`]!.data as Float32Array;
   const latents = (values: Float32Array) => thin(values, 4, run.size[0] / 8, strides.latents);

@@ -121,7 +121,7 @@ function planesOf({ width, height, data }: RgbImage): number[] {
   return Array.from({ length: 3 * area }, (_, index) => data[(index % area) * 3 + Math.floor(index / area)]!);
 }
 
-test.each(runs)('$name: the end of a run is that of the original', async (run) => {
+test.each(runs)('$name: the end of a run is that of the original', { timeout: 180_000 }, async (run) => {
   const { pictures, latents, steps, lines, size } = await predict(run);
   const latentSize = { width: size.width / 8, height: size.height / 8 };
   const reference = expected[`${run.name}.latents`]!;

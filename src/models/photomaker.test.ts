@@ -73,7 +73,7 @@ function thinLatents({ dims, data }: Tensor<'float32'>): number[] {
 
 const [vaeScalingFactor, branches] = [0.13025, 2];
 
-test.each(found.runs)('$name follows the original', async ({ name, input, pictures }) => {
+test.each(found.runs)('$name follows the original', { timeout: 180_000 }, async ({ name, input, pictures }) => {
   const { residency, latentsOf } = recordLatents();
   const steps: string[] = [];
   const photographs = Object.entries(input).filter(([field]) => field.startsWith('input_image'));

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { collectGarbage } from '../../test/support/collect-garbage.ts';
+import { waitUntil } from '../../test/support/wait-until.ts';
 import { float32 } from '../math/tensor.ts';
 import { createGraph } from '../onnx/graph.ts';
 import { add, concat, reshape, scale, silu, slice } from '../onnx/ops.ts';
@@ -131,12 +132,13 @@ test('work that fails gives its network back', async () => {
 
 test('closing waits for the work under way, and then nothing can be used', async () => {
   const { use, close, events } = residency(4);
-  let finish = (): void => {};
+  let finish: (() => void) | undefined;
   const work = use(times(2), () => new Promise<void>((resolve) => (finish = resolve)));
   const closing = close();
   await expect(use(times(2), run)).rejects.toThrow(/closed/);
-  await expect.poll(() => events).toEqual(['loaded times 2']);
-  finish();
+  const end = await waitUntil('the work has its network', () => finish);
+  expect(events).toEqual(['loaded times 2']);
+  end();
   await Promise.all([work, closing]);
   expect(events).toEqual(['loaded times 2', 'released times 2']);
 });
