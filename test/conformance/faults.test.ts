@@ -35,39 +35,41 @@ const create = (input: object, headers?: object) => call('POST', '/predictions',
 const listed = async () => (await call<{ results: Answer[] }>('GET', '/predictions')).results;
 
 test('S9 five hundred held replies: others are answered meanwhile, and each gets its own', {
-  timeout: 120_000,
+  timeout: 180_000,
 }, async () => {
   const blocker = await create({ steps: 100_000, step_ms: 50 });
   await waitUntil('it runs', async () => (await call('GET', `/predictions/${blocker.id}`)).status === 'processing');
   const before = process.memoryUsage().heapUsed;
-  let ended = 0;
+  let isCanceled = false;
   const held = Array.from({ length: 500 }, async (_, index) => {
+    const begun = performance.now();
     const answer = await create({ text: `${index}`, steps: 0, num_outputs: 0 }, { prefer: 'wait=60' });
-    ended++;
-    return answer;
+    // On a very busy machine the minute may be over before its turn comes.
+    const isFull = performance.now() - begun >= 59_500;
+    return { ...answer, isFull, isEarly: !isCanceled };
   });
   await waitUntil('all are there', async () => (await countQueued()) >= 500, 50_000);
-  expect(ended).toBe(0);
   const times: number[] = [];
   for (let index = 0; index < 20; index++) {
     const start = performance.now();
     await call('GET', `/predictions/${blocker.id}`);
     times.push(performance.now() - start);
   }
-  // None of them had to go for the others to be answered.
-  expect(ended).toBe(0);
   times.sort((a, b) => a - b);
+  isCanceled = true;
   await call('POST', `/predictions/${blocker.id}/cancel`);
   const answers = await Promise.all(held);
   console.info(
     `500 held: median GET ${times[10]!.toFixed(1)} ms, heap ${((process.memoryUsage().heapUsed - before) / 1e6).toFixed(0)} MB more`,
   );
   expect(new Set(answers.map(({ id }) => id)).size).toBe(500);
-  // Those that the queue had not reached after a minute say `starting`; here all are reached.
-  expect(answers.every(({ status }) => status === 'succeeded')).toBe(true);
+  // None of them had to go for the others to be answered, and each has its end unless its minute was over.
+  const wrong = answers.filter(({ status, isFull, isEarly }) => !isFull && (isEarly || status !== 'succeeded'));
+  expect(wrong).toEqual([]);
+  await waitUntil('none is left', async () => (await countQueued()) === 0, 50_000);
 });
 
-test('S9 held replies and runs that are over leave nothing behind', { timeout: 60_000 }, async () => {
+test('S9 held replies and runs that are over leave nothing behind', { timeout: 120_000 }, async () => {
   const runs = async (count: number): Promise<void> => {
     for (let index = 0; index < count; index++) {
       const { status } = await create({ text: `${index}`, steps: 0, num_outputs: 0 }, { prefer: 'wait=60' });

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { ask } from '../support/ask.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 
@@ -15,7 +15,7 @@ vi.mock('../../src/storage/public-address.ts', async (original) => {
 let server: TestServer;
 const websites: Server[] = [];
 beforeAll(async () => {
-  server = await startTestServer({ fetchTimeoutMs: 2000, fetchMaxBytes: 1_000_000 });
+  server = await startTestServer({ fetchMaxBytes: 1_000_000 });
 });
 afterEach(() => {
   for (const website of websites.splice(0)) {
@@ -25,8 +25,8 @@ afterEach(() => {
 });
 afterAll(() => server?.close());
 
-const runPicture = async (input: object) =>
-  (await ask(server, 'POST', '/models/test/picture/predictions', { body: { input }, prefer: 'wait' })).body;
+const runPicture = async (input: object, on = server) =>
+  (await ask(on, 'POST', '/models/test/picture/predictions', { body: { input }, prefer: 'wait' })).body;
 
 async function website(answer: RequestListener): Promise<number> {
   const site = createServer(answer).listen(0, '0.0.0.0');
@@ -36,18 +36,21 @@ async function website(answer: RequestListener): Promise<number> {
 }
 
 test('S17 unreachable, missing, too slow, too large: the prediction fails and says why', async () => {
-  const deserted = await website(() => {});
-  websites.at(-1)!.close();
   const missing = await website((_, response) => response.writeHead(404).end());
   const silent = await website(() => {});
   const large = await website((_, response) => response.end(Buffer.alloc(1_000_001)));
-  for (const [port, message] of [
+  // The last one, so that no other takes its port.
+  const deserted = await website(() => {});
+  websites.at(-1)!.close();
+  const impatient = await startTestServer({ fetchTimeoutMs: 1000 });
+  onTestFinished(impatient.close);
+  for (const [port, message, on] of [
     [deserted, /refuses connections/],
     [missing, /answered 404/],
-    [silent, /did not answer in full within 2 s/],
+    [silent, /did not answer in full within 1 s/, impatient],
     [large, /is larger than 1\.0 MiB/],
   ] as const) {
-    const { status, error, output } = await runPicture({ image: `http://127.0.0.2:${port}/a.png` });
+    const { status, error, output } = await runPicture({ image: `http://127.0.0.2:${port}/a.png` }, on);
     expect([status, output]).toEqual(['failed', null]);
     expect(error).toMatch(message);
     expect(error).toMatch(/^image: http:\/\/127\.0\.0\.2:/);

@@ -5,6 +5,7 @@ import { sql } from 'kysely';
 import Replicate from 'replicate';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type CuttingProxy, startCuttingProxy } from '../support/cutting-proxy.ts';
+import { makeGate } from '../support/gate.ts';
 import { type Receiver, startReceiver } from '../support/receiver.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -70,11 +71,11 @@ describe('the client sends a create again by itself', () => {
   test('D91 S9 its connection breaks while it waits for the end: one prediction', async () => {
     const { proxy, replicate } = await clientOver([300, 300]);
     const text = 'cut while held';
-    const prediction = await replicate.predictions.create({
-      model: 'test/echo',
-      input: { text, steps: 100, step_ms: 10 },
-      wait: true,
-    });
+    const gate = makeGate(server);
+    const made = replicate.predictions.create({ model: 'test/echo', input: { text, ...gate.running }, wait: true });
+    await waitUntil('the connections are broken', () => proxy.cut() === 2);
+    gate.open();
+    const prediction = await made;
     expect(prediction.status).toBe('succeeded');
     expect(proxy.cut()).toBe(2);
     expect(await madeWith(text)).toEqual([prediction.id]);
@@ -83,11 +84,15 @@ describe('the client sends a create again by itself', () => {
   test('D91 a webhook is told once', async () => {
     const receiver = await startReceiver();
     closing.push(receiver);
-    const { replicate } = await clientOver([300]);
+    const { proxy, replicate } = await clientOver([300]);
     const webhook = `${receiver.origin}/hook`;
-    const input = { text: 'cut with webhook', steps: 50, step_ms: 10 };
+    const gate = makeGate(server);
+    const input = { text: 'cut with webhook', ...gate.running };
     const events = { webhook, webhook_events_filter: ['completed' as const] };
-    await replicate.predictions.create({ model: 'test/echo', input, wait: true, ...events });
+    const made = replicate.predictions.create({ model: 'test/echo', input, wait: true, ...events });
+    await waitUntil('the connection is broken', () => proxy.cut() === 1);
+    gate.open();
+    await made;
     await waitUntil('it arrives', () => receiver.received.length > 0);
     expect(await madeWith(input.text)).toHaveLength(1);
     expect(receiver.received).toHaveLength(1);
@@ -100,21 +105,23 @@ describe('the client sends a create again by itself', () => {
     expect(await madeWith(text)).toHaveLength(4);
     const other = 'broken, then asked by another or otherwise';
     const cut = new AbortController();
-    const broken = create({ text: other, steps: 50, step_ms: 20 }, { prefer: 'wait' }).catch(() => {});
+    const gate = makeGate(server);
+    const asked = { text: other, ...gate.running };
+    const broken = create({ ...asked, num_outputs: 2 }, { prefer: 'wait' }).catch(() => {});
     const gone = fetch(`${server.origin}/v1/models/test/echo/predictions`, {
       method: 'POST',
       headers: { authorization: 'Bearer r8_one', 'content-type': 'application/json', prefer: 'wait' },
-      body: JSON.stringify({ input: { text: other, steps: 51, step_ms: 20 } }),
+      body: JSON.stringify({ input: asked }),
       signal: cut.signal,
     }).catch(() => {});
     await waitUntil('both are made', async () => (await madeWith(other)).length === 2);
     cut.abort();
     await gone;
-    const asked = { text: other, steps: 51, step_ms: 20 };
     await create(asked, { authorization: 'Bearer r8_two' });
     await create(asked, { 'cancel-after': '90' });
     await create({ ...asked, steps: 52 });
     expect(await madeWith(other)).toHaveLength(5);
+    gate.open();
     await broken;
   });
 });
@@ -148,7 +155,8 @@ describe('Idempotency-Key', () => {
   });
 
   test('D90 another key is another prediction, also after a connection that broke', async () => {
-    const input = { text: 'keyed and cut', steps: 50, step_ms: 20 };
+    const gate = makeGate(server);
+    const input = { text: 'keyed and cut', ...gate.running };
     const cut = new AbortController();
     const gone = fetch(`${server.origin}/v1/models/test/echo/predictions`, {
       method: 'POST',
@@ -164,6 +172,7 @@ describe('Idempotency-Key', () => {
     await gone;
     const other = await create(input, { 'idempotency-key': 'a-5' });
     expect(await madeWith(input.text)).toHaveLength(2);
+    gate.open();
     expect((await create(input, { 'idempotency-key': 'a-5' })).body.id).toBe(other.body.id);
   });
 
