@@ -29,6 +29,9 @@ export async function openAccounts(database: Database, settings: GateSettings, l
     forget();
     database.notify(tokensChanged, '');
   });
+  const close = database.listen(tokensChanged, forget);
+  // A token that is revoked from now on passes no more.
+  await database.listening();
   return {
     ...directory,
     ...tokens,
@@ -38,6 +41,6 @@ export async function openAccounts(database: Database, settings: GateSettings, l
       if (!alwaysNeedsTokens(settings) || configured.length > 0) return undefined;
       return tokens.createFirstToken(localAccount);
     },
-    close: database.listen(tokensChanged, forget),
+    close,
   };
 }
