@@ -23,8 +23,8 @@ export interface Database {
   /** Sends a message once the work before it is committed; messages that come together travel together. */
   notify(channel: string, payload: string): void;
   /**
-   * Holds a lock on the name for as long as this process lives and is connected, so that others can see it end.
-   * Returns how to let go.
+   * Holds a lock on the name for as long as this process lives and is connected, so that others can see it end. It is
+   * held when this resolves; where the connection breaks, the next one takes it up again. Returns how to let go.
    */
   holdSession(name: string): Promise<() => Promise<void>>;
   /** Whether nobody holds the name any more. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -94,9 +94,9 @@ describe('folder lock', () => {
     const since = '2026-01-01T00:00:00.000Z';
     const content = JSON.stringify({ ...identify(), place: 'another container', host: 'box', since, released: false });
     writeFileSync(path, content);
-    const beat = setTimeout(() => writeFileSync(path, content), 1_000);
+    const beat = setInterval(() => utimesSync(path, new Date(), new Date()), 300);
     await expect(takeFolderLock(home)).rejects.toThrow(/in use by process \d+ on box, since 2026-01-01/);
-    clearTimeout(beat);
+    clearInterval(beat);
     // Now it is silent.
     await (await takeFolderLock(home)).release();
   });

@@ -70,7 +70,8 @@ export async function setUpHost(kind: DatabaseKind): Promise<HostSetup> {
     files,
     settings,
     async startHost(changes = {}, options = {}) {
-      const timing = { beatMs: 100, confirmMs: 300, lapseMs: 2_000 };
+      // However long this process stands still, none of its hosts takes another for dead.
+      const timing = { beatMs: 100, confirmMs: 300, lapseMs: 600_000 };
       const changed = { ...settings, ...changes };
       const base = { database, predictions, webhooks, files, models, settings: changed, log, environment, timing };
       const host = await startHost({ ...base, ...options });
