@@ -1,4 +1,5 @@
 /** How commands find the server that runs on a data folder: a file in it that only its owner can read. */
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -22,8 +23,8 @@ export async function publishServer(
   const server: RunningServer = { address: `http://${ownName}:${port}`, key };
   // On PostgreSQL nothing else may have made it yet.
   await mkdir(home, { recursive: true, mode: 0o700 });
-  const aside = `${path}.${process.pid}`;
-  await rm(aside, { force: true });
+  // Not by the process's id: in containers all have the same, and on PostgreSQL several servers may share a folder.
+  const aside = `${path}.${randomUUID()}.part`;
   await writeFile(aside, JSON.stringify(server), { mode: 0o600, flag: 'wx' });
   await rename(aside, path);
   return async () => {
