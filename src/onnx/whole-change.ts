@@ -63,10 +63,12 @@ function kronecker(g: Graph, a: Value, b: Value): Value {
  */
 function rescaled(g: Graph, weights: Value, magnitudes: TensorRef, [out, inside, kernel]: LayerShape): Value {
   const stored = kernel === undefined ? [out, inside] : [out, inside, kernel, kernel];
-  const ofKernel = stored.slice(2).map(() => 1);
-  const squares = sum(g, multiply(g, weights, weights), 0);
-  const lengths = squareRoot(g, sum(g, reshape(g, squares, [inside, weights.dims[1]! / inside]), 1));
   const wanted = g.weight(magnitudes, [...stored.slice(magnitudes.shape.length).map(() => 1), ...magnitudes.shape]);
-  const ratio = divide(g, wanted, reshape(g, lengths, [1, inside, ...ofKernel]));
+  const squares = sum(g, multiply(g, weights, weights), 0);
+  // A matrix is reshaped nowhere: the time that ONNX Runtime takes to load a network grows faster than its nodes, and a
+  // network has hundreds of these.
+  if (kernel === undefined) return multiply(g, weights, divide(g, wanted, squareRoot(g, squares)));
+  const lengths = squareRoot(g, sum(g, reshape(g, squares, [inside, kernel ** 2]), 1));
+  const ratio = divide(g, wanted, reshape(g, lengths, [1, inside, 1, 1]));
   return reshape(g, multiply(g, reshape(g, weights, stored), ratio), weights.dims);
 }
