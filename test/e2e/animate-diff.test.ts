@@ -47,8 +47,7 @@ describe('a film', () => {
       // A page of the server, so that the film is its own.
       await page.goto(`${darkroom.origin}/healthz`);
       const played = await playFilm(page, prediction.output as string);
-      expect(played).toMatchObject({ width: 512, height: 512, duration: 2.08, endedAt: 2.08 });
-      expect(played.times.length).toBeGreaterThan(2);
+      expect(played).toMatchObject({ width: 512, height: 512, duration: 2.08, endedAt: 2.08, played: [[0, 2.08]] });
       const shown = new Set<string>();
       for (let frame = 0; frame < 16; frame++) {
         shown.add((await pictureAt(page, 0.13 * (frame + 0.5))).toString('base64'));

@@ -6,8 +6,6 @@ export interface PlayedFilm {
   duration: number;
   /** Where it stood when it said that it had ended. */
   endedAt: number;
-  /** Where it stood on the way there. */
-  times: number[];
   /** Start and end of each stretch that was played and not jumped over. */
   played: [number, number][];
 }
@@ -18,8 +16,6 @@ export function playFilm(page: Page, source: string): Promise<PlayedFilm> {
   return page.evaluate(`(async () => {
     document.body.innerHTML = '<video muted></video><canvas></canvas>';
     const video = document.querySelector('video');
-    const times = [];
-    video.ontimeupdate = () => times.push(video.currentTime);
     const ended = new Promise((resolve, reject) => {
       video.onended = resolve;
       video.onerror = () => reject(new Error(video.error.message));
@@ -29,7 +25,7 @@ export function playFilm(page: Page, source: string): Promise<PlayedFilm> {
     await ended;
     const { videoWidth: width, videoHeight: height, duration, currentTime: endedAt } = video;
     const played = Array.from(video.played, (_, index) => [video.played.start(index), video.played.end(index)]);
-    return { width, height, duration, endedAt, times, played };
+    return { width, height, duration, endedAt, played };
   })()`);
 }
 
