@@ -14,6 +14,7 @@ export function createLogWriter(write: (text: string) => Promise<void>): LogWrit
   let waiting = '';
   let left = longestLog;
   let timer: NodeJS.Timeout | undefined;
+  let isEnding = false;
   let writing = Promise.resolve();
 
   const flush = (): void => {
@@ -21,7 +22,8 @@ export function createLogWriter(write: (text: string) => Promise<void>): LogWrit
     writing = writing.then(async () => {
       const text = waiting;
       waiting = '';
-      await write(text);
+      // What came while the write before took its time has gone with one of those that waited behind it.
+      if (text !== '') await write(text);
     });
     // Whoever waits for the end of the log meets the failure there.
     writing.catch(() => {});
@@ -33,9 +35,11 @@ export function createLogWriter(write: (text: string) => Promise<void>): LogWrit
       left -= text.length;
       waiting +=
         left > 0 ? text : `${text.slice(0, left)}\n--- the log is longer than 1 MiB; the rest is left out ---\n`;
-      timer ??= setTimeout(flush, collectMs);
+      if (!isEnding) timer ??= setTimeout(flush, collectMs);
     },
     async end() {
+      // What comes while writes are under way is the caller's too, and nobody else's.
+      isEnding = true;
       clearTimeout(timer);
       await writing;
       return waiting;
