@@ -5,6 +5,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compare, expectClose } from '../../test/support/expect-close.ts';
+import { float8sToFloats } from '../math/float8.ts';
 import { sizeOf } from '../math/tensor.ts';
 import { openNetworkCase } from '../parity/case.ts';
 import { runNetworkCase } from '../parity/network-case.ts';
@@ -61,6 +62,27 @@ test('a LoRA of a norm is the difference that it makes', async () => {
 });
 
 const layer = 'lora_unet_mid_block_attentions_0_proj_in';
+
+test.each(['F8_E4M3', 'F8_E5M2'] as const)(
+  'a LoRA of %s is that of the same numbers in float32, bit for bit',
+  async (dtype) => {
+    const shapes = { [`${layer}.lora_down.weight`]: [2, 24, 1, 1], [`${layer}.lora_up.weight`]: [24, 2, 1, 1] };
+    // Below 0x48, which is 4 or 8, and of both signs; alpha is 2 in both types.
+    const bits = (count: number) =>
+      Uint8Array.from({ length: count }, (_, index) => ((37 * index) % 0x48) | ((index % 3) << 7));
+    const bytes = Object.entries(shapes).map(([name, shape]) => [name, { shape, bytes: bits(sizeOf(shape)) }] as const);
+    const all = [...bytes, [`${layer}.alpha`, { shape: [], bytes: Uint8Array.of(0x40) }] as const];
+    const file = join(folder, `${dtype}.safetensors`);
+    await writeSafetensors(file, new Map(all.map(([name, tensor]) => [name, { dtype, ...tensor }])));
+    const narrow = await sample('unet', [{ file: relative(join(cases, 'unet'), file), scale: 1 }]);
+    const wide = all.map(([name, tensor]) => [
+      name,
+      { shape: tensor.shape, values: float8sToFloats(tensor.bytes, dtype) },
+    ]);
+    expect(narrow).toEqual(await withValues(`${dtype}-wide`, Object.fromEntries(wide)));
+    expect(narrow).not.toEqual(await sample('unet'));
+  },
+);
 
 test("PhotoMaker's file is taken as its LoRA, without the identity encoder", async () => {
   const path = 'lora_weights.unet.mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_out_lora';

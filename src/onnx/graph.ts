@@ -1,7 +1,9 @@
 import { WeightError } from '../base/errors.ts';
-import { sizeOf, type Tensor, type TensorType } from '../math/tensor.ts';
+import { float8Tables, isFloat8 } from '../math/float8.ts';
+import { float32, sizeOf, type Tensor, type TensorType } from '../math/tensor.ts';
 import type { TensorRef } from '../weights/safetensors.ts';
 import { describe, type ValueInfo } from './model.ts';
+import { dataTypes } from './proto.ts';
 
 /** What an op takes and returns. Its shape is known while the graph is built, and nothing changes it later. */
 export type Value = Readonly<ValueInfo>;
@@ -35,6 +37,8 @@ export interface Initializer {
   dims: readonly number[];
   content: TensorRef | Uint8Array;
 }
+
+type Stored = Pick<Initializer, 'name' | 'type' | 'dims'>;
 
 export interface NodeResult {
   dims: readonly number[];
@@ -70,6 +74,8 @@ const weightTypes: Partial<Record<TensorRef['dtype'], Initializer['type']>> = {
   F32: 'float32',
   F16: 'float16',
   BF16: 'bfloat16',
+  F8_E4M3: 'uint8',
+  F8_E5M2: 'uint8',
 };
 
 const elementBytes: Readonly<Record<TensorType, number>> = {
@@ -110,6 +116,18 @@ export function createGraph(name: string): Graph {
     const bytes = renamings.has(op) ? 0 : sizeOf(dims) * elementBytes[type];
     nodes.push({ name: output, op, domain, inputs: inputNames, output, bytes, attributes, onCpu, way });
     return { name: output, type, dims };
+  };
+
+  const cast = (value: Value, type: TensorType): Value =>
+    node('Cast', [value], { dims: value.dims, type }, { attributes: { to: { integer: dataTypes[type] } } });
+
+  /** The CPU kernels compute in float32; for other providers this is where half weights would stay half. */
+  const asFloat32 = ({ name: stored, type, dims }: Stored, dtype: TensorRef['dtype']): Value => {
+    if (type === 'float32') return { name: stored, type, dims };
+    if (!isFloat8(dtype)) return cast({ name: stored, type: 'float16', dims }, 'float32');
+    // The opset has no type of eight bits, and so each byte is looked up; ONNX Runtime does it when it loads the graph.
+    const table = graph.constant(float32([256], float8Tables[dtype]));
+    return node('Gather', [table, cast({ name: stored, type: 'uint8', dims }, 'int32')], { dims });
   };
 
   /**
@@ -181,16 +199,7 @@ export function createGraph(name: string): Graph {
       const stored = tensor.axes?.map((axis) => tensor.shape[axis]!) ?? dims;
       const initializer = { name: unique(tensor.name), type, dims: stored, content: tensor };
       initializers.push(initializer);
-      // The CPU kernels compute in float32; for other providers this is where half weights would stay half.
-      const value: Value =
-        type === 'float32'
-          ? { name: initializer.name, type, dims: stored }
-          : node(
-              'Cast',
-              [{ name: initializer.name, type: 'float16', dims: stored }],
-              { dims: stored, type: 'float32' },
-              { attributes: { to: { integer: 1 } } },
-            );
+      const value = asFloat32({ name: initializer.name, type, dims: stored }, tensor.dtype);
       return tensor.axes ? inOwnOrder(value, tensor, tensor.axes, dims) : value;
     },
   };

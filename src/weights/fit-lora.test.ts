@@ -23,7 +23,10 @@ afterAll(() => rm(folder, { recursive: true }));
 
 type Shapes = Record<string, readonly number[]>;
 
-async function fitting(shapes: Shapes, dtype: 'F32' | 'I8' = 'F32'): Promise<{ fitted: LoraFile; lines: string[] }> {
+async function fitting(
+  shapes: Shapes,
+  dtype: 'F32' | 'I8' | 'F8_E4M3' | 'F8_E5M2' = 'F32',
+): Promise<{ fitted: LoraFile; lines: string[] }> {
   const path = join(folder, `${expect.getState().currentTestName!.replaceAll(/\W+/g, '-')}.safetensors`);
   const tensors = Object.entries(shapes).map(([name, shape]): [string, TensorToWrite] => {
     const size = shape.reduce((product, dim) => product * dim, 1);
@@ -71,6 +74,12 @@ async function oneLayer(): Promise<Shapes> {
   const all = await everyLayer(kohya);
   return Object.fromEntries(Object.entries(all).filter(([name]) => name.startsWith(`${layer}.`)));
 }
+
+test.each(['F8_E4M3', 'F8_E5M2'] as const)('floats of eight bits are floats: %s', async (dtype) => {
+  const { fitted, lines } = await fitting(await oneLayer(), dtype);
+  expect(fitted).toMatchObject({ passedOver: new Set() });
+  expect(lines).toEqual([]);
+});
 
 describe('every layer that fits is one that the networks take, named', () => {
   test.each([

@@ -24,6 +24,8 @@ afterEach(() => rm(root, { recursive: true }));
 const file = 'unet/diffusion_pytorch_model.safetensors';
 const half: TensorToWrite = { dtype: 'F16', shape: [3], bytes: new Uint8Array([0, 0x3c, 0, 0xc0, 1, 0]) };
 const brain: TensorToWrite = { dtype: 'BF16', shape: [1], bytes: new Uint8Array([0x60, 0xc0]) };
+const narrow: TensorToWrite = { dtype: 'F8_E4M3', shape: [3], bytes: new Uint8Array([0x38, 0xc4, 1]) };
+const narrower: TensorToWrite = { dtype: 'F8_E5M2', shape: [2], bytes: new Uint8Array([0x3c, 0xc2]) };
 const whole: TensorToWrite = { dtype: 'F32', shape: [1], bytes: new Uint8Array([0, 0, 128, 63]) };
 const count: TensorToWrite = { dtype: 'I64', shape: [1], bytes: new Uint8Array([1, 1, 0, 0, 0, 0, 0, 0]) };
 
@@ -62,6 +64,15 @@ test('halves of both kinds become the same numbers in float32, the rest stays', 
   expect(await readFile(join(copy, 'detector.onnx'), 'utf8')).toBe('not weights');
   expect((await openNetworkFiles(join(copy, 'unet'), 'diffusion_pytorch_model')).config).toEqual({ a: 1 });
   expect((await readdir(join(copy, 'unet'))).sort()).toEqual(['config.json', 'diffusion_pytorch_model.safetensors']);
+});
+
+test('floats of eight bits become the same numbers too', async () => {
+  await write(file, { narrow, narrower });
+  const copy = await float32Folder(folder, [file], cache);
+  expect(copy).not.toBe(folder);
+  const tensors = await readWeightFile(join(copy, file));
+  expect([...tensors.values()].map(({ dtype }) => dtype)).toEqual(['F32', 'F32']);
+  expect(await values(join(copy, file))).toEqual({ narrow: [1, -3, 2 ** -9], narrower: [1, -3] });
 });
 
 test('a copy is made once, and again when the file has changed', async () => {

@@ -1,5 +1,5 @@
 /**
- * Half-precision weights for the CPU, whose kernels compute in float32 (docs/decisions/half-precision-on-cpu.md): the
+ * Weights of half precision, or of eight bits, for the CPU, whose kernels compute in float32 (docs/decisions/half-precision-on-cpu.md): the
  * files are converted once, on disk, and mapped from there as float32 files are. Casting in the graph instead would keep
  * a second copy of all weights in the memory of every process, for as long as it runs.
  */
@@ -8,6 +8,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { copyFile, mkdir, realpath, rename, stat, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { WeightError } from '../base/errors.ts';
+import { float8sToFloats } from '../math/float8.ts';
 import { bfloat16sToFloats, halvesToFloats } from '../math/float16.ts';
 import { presentFile } from './network-files.ts';
 import { inOwnOrder } from './read-tensor.ts';
@@ -48,7 +49,7 @@ export async function float32Folder(
       if (code === undefined) throw error;
       throw new WeightError(
         `The weight file ${source.path} could not be converted to float32 in ${copy} (${code}). That takes twice the ` +
-          'size of the file: make room there, or use weights in float32.',
+          'size of the file, of eight bits four times: make room there, or use weights in float32.',
         { cause: error },
       );
     }
@@ -87,13 +88,19 @@ async function isHalfPrecision(path: string): Promise<boolean> {
   let answer = answers.get(file);
   if (answer === undefined) {
     const tensors = await readWeightFile(path);
-    answer = [...tensors.values()].some(({ dtype }) => halves.has(dtype));
+    answer = [...tensors.values()].some(({ dtype }) => dtype in readers);
     answers.set(file, answer);
   }
   return answer;
 }
 
-const halves: ReadonlySet<string> = new Set(['F16', 'BF16']);
+/** Of types that are narrower than float32, and a tensor's bytes row by row. */
+const readers: Readonly<Record<string, (bytes: Uint8Array<ArrayBuffer>) => Float32Array<ArrayBuffer>>> = {
+  F16: ({ buffer }) => halvesToFloats(new Uint16Array(buffer)),
+  BF16: ({ buffer }) => bfloat16sToFloats(new Uint16Array(buffer)),
+  F8_E4M3: (bytes) => float8sToFloats(bytes, 'F8_E4M3'),
+  F8_E5M2: (bytes) => float8sToFloats(bytes, 'F8_E5M2'),
+};
 
 async function convert(path: string, destination: string, onStart: () => void): Promise<void> {
   const tensors = await readWeightFile(path);
@@ -104,7 +111,7 @@ async function convert(path: string, destination: string, onStart: () => void): 
   try {
     const converted = new Map<string, TensorToWrite>();
     for (const [name, tensor] of inFileOrder(tensors)) {
-      const dtype = halves.has(tensor.dtype) ? 'F32' : tensor.dtype;
+      const dtype = tensor.dtype in readers ? 'F32' : tensor.dtype;
       const bytes = pieces(tensor, (file) => {
         const descriptor = descriptors.get(file) ?? openSync(file, 'r');
         descriptors.set(file, descriptor);
@@ -157,8 +164,8 @@ function* pieces(tensor: TensorRef, open: (file: string) => number): Iterable<Ui
       throw weightFault(file, 'it became shorter while it was read');
     }
     const values = inOwnOrder(bytes, tensor);
-    const toFloats = { F16: halvesToFloats, BF16: bfloat16sToFloats }[dtype as string];
-    yield toFloats ? new Uint8Array(toFloats(new Uint16Array(values.buffer)).buffer) : values;
+    const toFloats = readers[dtype];
+    yield toFloats ? new Uint8Array(toFloats(values).buffer) : values;
   }
 }
 

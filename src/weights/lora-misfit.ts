@@ -1,4 +1,5 @@
 /** Whether a change of `lora-change.ts` can be made to the tensor of a layer: types and shapes. */
+import { isFloat8 } from '../math/float8.ts';
 import { type Factored, type Form, isFactored, tensorsOf } from './lora-change.ts';
 import type { TensorRef } from './safetensors.ts';
 
@@ -33,7 +34,7 @@ export function magnitudesFit(magnitudes: TensorRef, shape: readonly number[]): 
 }
 
 function isFloat({ dtype }: TensorRef): boolean {
-  return ['F16', 'BF16', 'F32'].includes(dtype);
+  return ['F16', 'BF16', 'F32'].includes(dtype) || isFloat8(dtype);
 }
 
 /** Above that of every trainer: products with cores have rank * in * h * w numbers, whatever the layer's size. */

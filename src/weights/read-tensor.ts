@@ -1,4 +1,5 @@
 import { WeightError } from '../base/errors.ts';
+import { float8sToFloats } from '../math/float8.ts';
 import { bfloat16sToFloats, halvesToFloats } from '../math/float16.ts';
 import type { Tensor } from '../math/tensor.ts';
 import { elementSizes, readBytes, type TensorRef } from './safetensors.ts';
@@ -16,6 +17,9 @@ export async function readTensor(reference: TensorRef): Promise<Tensor> {
       return { type: 'float32', dims, data: halvesToFloats(new Uint16Array(buffer)) };
     case 'BF16':
       return { type: 'float32', dims, data: bfloat16sToFloats(new Uint16Array(buffer)) };
+    case 'F8_E4M3':
+    case 'F8_E5M2':
+      return { type: 'float32', dims, data: float8sToFloats(new Uint8Array(buffer), dtype) };
     case 'I64':
       return { type: 'int64', dims, data: new BigInt64Array(buffer) };
     case 'I32':

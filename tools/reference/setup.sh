@@ -23,6 +23,8 @@ done
 .venv/bin/pip install --quiet --no-deps --target .venv/peft-0.7.1 peft==0.7.1 accelerate==0.26.1 psutil==5.9.8
 # InstantID's release of it.
 .venv/bin/pip install --quiet --no-deps --target .venv/peft-0.8.2 peft==0.8.2 accelerate==0.26.1
+# Eight-bit floats, which this PyTorch does not have.
+.venv/bin/pip install --quiet --no-deps --target .venv/ml_dtypes-0.3.2 ml_dtypes==0.3.2
 # The sampling module alone is used, so what the package wants for training stays away.
 .venv/bin/pip install --quiet --no-deps --target .venv/k-diffusion k-diffusion==0.1.1.post1
 # The annotators of rossjillian/controlnet, the release with the HED network that may be used commercially, and that of
