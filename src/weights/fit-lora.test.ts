@@ -319,14 +319,14 @@ describe('an error that names the input:', () => {
 
   test.each(['oft_blocks', 'oft_diag', 'oft_R.weight', 'oft_r.default', 'boft_R'])('an OFT: %s', async (suffix) => {
     const { message } = await refused({ [`${layer}.${suffix}`]: [2, 6, 6], [`${layer}.alpha`]: [] });
-    expect(message).toMatch(/This is an OFT/);
+    expect(message).toMatch(/This is an OFT or BOFT.* Give one that was trained as a LoRA, LoHa or LoKr/);
   });
 
   test.each(['lora_magnitude_vector', 'lora_magnitude_vector.default.weight'])(
     'a DoRA of PEFT, of which the half that fits would be wrong: %s',
     async (suffix) => {
       expect((await refused({ ...(await oneLayer()), [`${layer}.${suffix}`]: [12] })).message).toMatch(
-        /This is a DoRA/,
+        /This is a DoRA .*lora_magnitude_vector.* Give it in the layout of LyCORIS/,
       );
     },
   );

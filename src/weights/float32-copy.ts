@@ -1,7 +1,8 @@
 /**
- * Weights of half precision, or of eight bits, for the CPU, whose kernels compute in float32 (docs/decisions/half-precision-on-cpu.md): the
- * files are converted once, on disk, and mapped from there as float32 files are. Casting in the graph instead would keep
- * a second copy of all weights in the memory of every process, for as long as it runs.
+ * Weights of half precision, or of eight bits, for the CPU, whose kernels compute in float32
+ * (docs/decisions/half-precision-on-cpu.md): the files are converted once, on disk, and mapped from there as float32 files
+ * are. Casting in the graph instead would keep a second copy of all weights in the memory of every process, for as long as
+ * it runs.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';

@@ -211,12 +211,14 @@ export function entriesPerLevel(weights: NetworkWeights): number {
 const otherKinds: readonly (readonly [RegExp, string])[] = [
   [
     /\.lora_magnitude_vector/,
-    'This is a DoRA with magnitudes as PEFT makes them, which cannot be used here; those in the layout of LyCORIS can.',
+    'This is a DoRA with magnitudes as PEFT makes them (lora_magnitude_vector), which cannot be used here. Give it in the ' +
+      'layout of LyCORIS, with magnitudes named dora_scale, or a LoRA that was trained without DoRA.',
   ],
   // Of LyCORIS and kohya's trainer, of PEFT.
   [
     /\.b?oft_(blocks|diag|[rRsS])\b/,
-    'This is an OFT, which turns weights where a LoRA adds to them, and cannot be used here; a LoRA, LoHa or LoKr can.',
+    'This is an OFT or BOFT, which turns weights where a LoRA adds to them, and cannot be used here. Give one that was ' +
+      'trained as a LoRA, LoHa or LoKr.',
   ],
 ];
 
