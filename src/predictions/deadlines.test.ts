@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { databaseKinds, makePlace } from '../../test/support/databases.ts';
+import { endless } from '../../test/support/gate.ts';
 import { type HostSetup, setUpHost } from '../../test/support/host-setup.ts';
 import { createLog } from '../base/log.ts';
 import { openDatabase } from '../database/connect.ts';
@@ -29,7 +30,7 @@ describe.each(databaseKinds())('deadlines on %s', (kind) => {
     const host = await setup.startHost();
     const quick = await setup.create('test/echo', {}, { cancelAfterSeconds: 600 });
     expect(await setup.end(quick.id)).toMatchObject({ status: 'succeeded', deadline: quick.deadline });
-    const runs = await setup.create('test/echo', { steps: 10_000, step_ms: 5 }, { cancelAfterSeconds: 600 });
+    const runs = await setup.create('test/echo', { steps: endless, step_ms: 5 }, { cancelAfterSeconds: 600 });
     await setup.until(runs.id, 'it runs', ({ status }) => status === 'processing');
     // However long it took to start.
     const soon = new Date(Date.now() + 300);

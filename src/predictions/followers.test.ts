@@ -35,16 +35,17 @@ describe.each(databaseKinds())('followers on %s', (kind) => {
     // It looks by itself only when a test lets it: until then it knows what was announced.
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     followers = createFollowers({ ...database, kysely: database.kysely.withPlugin(counting) }, log);
+    await database.listening();
   });
   beforeEach(() => {
     queries = 0;
   });
   afterAll(async () => {
     followers?.close();
+    vi.useRealTimers();
     await predictions?.close();
     await database?.close();
     await place?.remove();
-    vi.useRealTimers();
   });
 
   const create = async (): Promise<string> => {
@@ -93,7 +94,13 @@ describe.each(databaseKinds())('followers on %s', (kind) => {
     await waitUntil('more of the log', () => withLogs.heard.at(-1)?.logs === 'a\nb\n');
     withLogs.stop();
     queries = 0;
+    let isAnnounced = false;
+    const stopListening = database.listen(channels.logged, () => {
+      isAnnounced = true;
+    });
     database.notify(channels.logged, id);
+    await waitUntil('all have heard of it', () => isAnnounced);
+    stopListening();
     const later = follow(await create());
     await waitUntil('something else is read', () => later.heard.length > 0);
     expect(queries).toBe(1);

@@ -65,6 +65,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const runs = new Map<string, Run>();
   const bell = createBell();
   let closing = false;
+  /** Whether what runs is given back; also what was still being claimed then. */
+  let isReleasing = false;
 
   const slots = Array.from({ length: settings.concurrency }, () =>
     openEngineSlot(options.environment ?? process.env, log),
@@ -129,6 +131,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     };
     const run = startRun({ prediction, model, engine, files, loras, record, settings, scratch, log });
     runs.set(prediction.id, run);
+    if (isReleasing) run.stop('released');
     log.info({ prediction: prediction.id, model: prediction.model, attempt }, 'prediction started');
     const { outcome, lastLogs } = await run.ended;
     webhooks.drop(prediction.id);
@@ -170,6 +173,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       for (const slot of slots) slot.retire();
       bell.ring();
       const release = setTimeout(() => {
+        isReleasing = true;
         for (const run of runs.values()) run.stop('released');
       }, graceMs);
       await Promise.all(loops);
@@ -188,8 +192,10 @@ function scratchOf(home: string, hostId: string): string {
 /** Makes the host's folder for files of running predictions, and removes those of hosts that are no more. */
 async function makeScratch(database: Database, home: string, hostId: string): Promise<void> {
   await mkdir(scratchOf(home, hostId), { recursive: true });
+  // In this order: a host is in the table before it makes its folder, so one that is not there has left its folder behind.
+  const folders = await readdir(join(home, 'scratch'));
   const living = await database.kysely.selectFrom('hosts').select('id').execute();
-  for (const folder of await readdir(join(home, 'scratch'))) {
+  for (const folder of folders) {
     if (!living.some(({ id }) => id === folder)) await rm(scratchOf(home, folder), { recursive: true, force: true });
   }
 }

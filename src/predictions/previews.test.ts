@@ -20,9 +20,9 @@ describe.each(databaseKinds())('previews on %s', (kind) => {
   });
   afterAll(async () => {
     previews?.close();
+    vi.useRealTimers();
     await database?.close();
     await place?.remove();
-    vi.useRealTimers();
   });
 
   it('says what is watched, again and again, while it is', async () => {

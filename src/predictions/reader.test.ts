@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { databaseKinds } from '../../test/support/databases.ts';
 import { type HostSetup, setUpHost } from '../../test/support/host-setup.ts';
 import { waitUntil } from '../../test/support/wait-until.ts';
@@ -48,12 +48,12 @@ describe.each(databaseKinds())('reading on %s', (kind) => {
   it('D92 does not go on showing data that were removed', async () => {
     // What is remembered does not grow old.
     const now = vi.spyOn(performance, 'now').mockReturnValue(performance.now());
+    onTestFinished(() => now.mockRestore());
     const { id } = await setup.create('test/echo', { text: 'secret' });
     await setup.predictions.cancel('ada', id);
     expect((await setup.predictions.get('ada', id))?.input).toEqual({ text: 'secret' });
     await removeOldData(setup, 0);
     await waitUntil('the removal is seen', async () => (await setup.predictions.get('ada', id))?.dataRemoved);
-    now.mockRestore();
   });
 
   it('fails for all who asked, and works again', async () => {

@@ -20,6 +20,7 @@ const settlingMs = 10 * 60_000;
 export function createRunCounts({ kysely }: Pick<Database, 'kysely'>): () => Promise<ReadonlyMap<string, number>> {
   const settled = new Map<string, number>();
   let settledBefore = '';
+  /** `at` is when it was there; one that is still being counted is shared: two at once would count the same rows twice. */
   let latest: { counts: Promise<ReadonlyMap<string, number>>; at: number } | undefined;
 
   const count = async (): Promise<ReadonlyMap<string, number>> => {
@@ -40,12 +41,17 @@ export function createRunCounts({ kysely }: Pick<Database, 'kysely'>): () => Pro
 
   return () => {
     if (latest && performance.now() - latest.at < freshMs) return latest.counts;
-    const now = { counts: count(), at: performance.now() };
+    const now = { counts: count(), at: Number.POSITIVE_INFINITY };
     latest = now;
-    // After a failure the next one who asks tries again.
-    now.counts.catch(() => {
-      if (latest === now) latest = undefined;
-    });
+    now.counts.then(
+      () => {
+        now.at = performance.now();
+      },
+      // After a failure the next one who asks tries again.
+      () => {
+        latest = undefined;
+      },
+    );
     return now.counts;
   };
 }

@@ -179,7 +179,7 @@ describe.each(databaseKinds())('predictions on %s', (kind) => {
 
   it('wakes hundreds that wait for the same and for other ends', async () => {
     const created = await Promise.all(Array.from({ length: 20 }, () => predictions.create(request())));
-    const waiting = created.flatMap(({ id }) => Array.from({ length: 15 }, () => predictions.waitForEnd(id, 20_000)));
+    const waiting = created.flatMap(({ id }) => Array.from({ length: 15 }, () => predictions.waitForEnd(id, 600_000)));
     await Promise.all(created.map(({ id }) => predictions.cancel('ada', id)));
     for (const ended of await Promise.all(waiting)) expect(ended?.status).toBe('canceled');
   });
@@ -204,7 +204,8 @@ describe.each(databaseKinds())('predictions on %s', (kind) => {
 
   it('wakes a waiter although the message was lost', async () => {
     const { id } = await predictions.create(request());
-    const waiting = predictions.waitForEnd(id, 20_000);
+    // Longer than the test may take: who is not woken waits in vain.
+    const waiting = predictions.waitForEnd(id, 600_000);
     await happens(id, { type: 'cancelRequested' });
     expect((await waiting)?.status).toBe('canceled');
   });

@@ -1,6 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
-import { waitUntil } from '../../test/support/wait-until.ts';
 import { createLog } from '../base/log.ts';
 import { createInterim, type Happening } from './interim.ts';
 import type { Message, Post } from './post.ts';
@@ -72,36 +70,38 @@ test('one prediction does not wait for the throttle of another', async () => {
 });
 
 test('while the receiver is busy later ones replace each other, and the order stays', async () => {
+  vi.useFakeTimers();
   const { post, sent } = recordingPost(false);
   const interim = createInterim(post, { ...timing, throttleMs: 1 }, log);
   interim.tell(happening('start', 'start'));
   for (const text of ['a', 'b', 'c']) interim.tell(happening('logs', text));
-  await pause(30);
+  await vi.advanceTimersByTimeAsync(30);
   expect(sent.map(({ body }) => body)).toEqual(['start']);
   sent[0]!.answer();
-  await waitUntil('the next goes', () => sent.length === 2);
+  await vi.advanceTimersByTimeAsync(1);
   expect(sent[1]!.body).toBe('c');
   interim.tell(happening('logs', 'd'));
   sent[1]!.answer();
-  await waitUntil('the last goes', () => sent.length === 3);
-  expect(sent[2]!.body).toBe('d');
+  await vi.advanceTimersByTimeAsync(1);
+  expect(sent.slice(2).map(({ body }) => body)).toEqual(['d']);
   await interim.close();
 });
 
 test('the end drops what waits and stops what is under way, but for the start', async () => {
+  vi.useFakeTimers();
   const { post, sent } = recordingPost(false);
   const interim = createInterim(post, { ...timing, throttleMs: 1 }, log);
   interim.tell(happening('start', 'start', 'short'));
   interim.tell(happening('logs', 'never', 'short'));
   interim.tell(happening('logs', 'under way', 'long'));
-  await waitUntil('it is under way', () => sent.length === 2);
+  await vi.advanceTimersByTimeAsync(1);
   interim.tell(happening('logs', 'never', 'long'));
   interim.drop('short');
   interim.drop('long');
   expect(sent[0]!.signal.aborted).toBe(false);
   expect(sent[1]!.signal.aborted).toBe(true);
   sent[0]!.answer();
-  await pause(30);
+  await vi.advanceTimersByTimeAsync(30);
   expect(sent.map(({ body }) => body)).toEqual(['start', 'under way']);
   await interim.close();
 });

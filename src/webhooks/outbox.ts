@@ -29,7 +29,12 @@ export async function addDelivery(
  * is left.
  */
 export async function removeBodies(transaction: Queries, predictionId: string, bodyWithoutData: string): Promise<void> {
-  const ofPrediction = transaction.updateTable('deliveries').where('prediction_id', '=', predictionId);
-  await ofPrediction.set({ body: null }).where('next_attempt_at', 'is', null).execute();
-  await ofPrediction.set({ body: bodyWithoutData }).where('next_attempt_at', 'is not', null).execute();
+  await transaction
+    .updateTable('deliveries')
+    // In one statement: between two, what waits can be delivered, and neither would meet it.
+    .set((update) => ({
+      body: update.case().when('next_attempt_at', 'is', null).then(null).else(bodyWithoutData).end(),
+    }))
+    .where('prediction_id', '=', predictionId)
+    .execute();
 }
