@@ -53,7 +53,11 @@ export function startLoad(origin: () => string, works: readonly Work[], random: 
       const cancelAt = random() < 0.1 ? 1 + Math.floor(random() * 5) : 0;
       for (let look = 1; !stopping; look++) {
         await pause(lookMs);
-        if (look === cancelAt && (await call(`/predictions/${created.id}/cancel`, {}))) canceled.add(created.id);
+        if (look === cancelAt) {
+          // Also when the answer does not come: the server may have been killed after it had been written down.
+          canceled.add(created.id);
+          await call(`/predictions/${created.id}/cancel`, {});
+        }
         const now = await call(`/predictions/${created.id}`);
         if (now?.logs.includes('; starting again, attempt ')) again++;
         if (now?.status === 'processing') running++;

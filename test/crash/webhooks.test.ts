@@ -10,7 +10,7 @@ const predictions = 30;
 // Both at once: most of the time, deliveries wait for the lease of a process that was killed.
 test.concurrent.for(databaseKinds())(
   'on %s every end is delivered, also those that were written when the process was killed',
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   async (kind, { expect, onTestFinished }) => {
     const place = await makePlace(kind);
     onTestFinished(place.remove);
@@ -32,7 +32,7 @@ test.concurrent.for(databaseKinds())(
       ids.push((await call(programs[0]!, 'POST', '/predictions', { version: 'test/echo', input, webhook })).id);
     };
     for (let index = 0; index < predictions / 2; index++) await create();
-    await waitUntil('some ends are under way', () => ends(receiver.received).size >= 3, 60_000);
+    await waitUntil('some ends are under way', () => ends(receiver.received).size >= 3, 90_000);
     await killAll(programs);
 
     answering = true;
@@ -40,7 +40,7 @@ test.concurrent.for(databaseKinds())(
     programs.splice(0, Infinity, ...(await startAll(kind, place)));
     // While ends from before and new ones are delivered, at any moment.
     for (let index = 0; index < predictions / 2; index++) await create();
-    await waitUntil('some more arrived', () => receiver.received.length >= before + 3, 60_000);
+    await waitUntil('some more arrived', () => receiver.received.length >= before + 3, 90_000);
     await killAll(programs);
     programs.splice(0, Infinity, ...(await startAll(kind, place)));
 

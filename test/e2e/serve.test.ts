@@ -90,7 +90,7 @@ test('a server whose engine cannot start is not ready, and says so', async () =>
   await waitUntil('it is not ready', async () => (await fetch(`${server.origin}/readyz`)).status === 503);
   expect((await health(server)).reasons).toEqual(['No engine can be started; the log says why.']);
   expect((await fetch(`${server.origin}/healthz`)).status).toBe(200);
-  expect(server.errors()).toContain('not here');
+  await waitUntil('the log says why', () => server.errors().includes('not here'));
   expect(await server.end()).toBe(0);
 });
 

@@ -61,11 +61,11 @@ test.each(databaseKinds())('create, list and revoke beside a running server on %
   });
   expect(await secret.json()).toEqual({ key: rotated.stdout.trim() });
 
+  expect(await server.end()).toBe(0);
   expect(server.errors()).toContain('"request"');
   for (const hidden of [token, other.stdout.trim(), rotated.stdout.trim()]) {
     expect(server.errors()).not.toContain(hidden);
   }
-  expect(await server.end()).toBe(0);
   await place.remove();
 });
 
@@ -78,17 +78,17 @@ test('a server that other machines reach makes the first token, prints it once, 
   const onLoopback = { ...first, origin: `http://127.0.0.1:${new URL(first.origin).port}` };
   expect(await statusWith(onLoopback)).toBe(401);
   expect(await statusWith(onLoopback, token)).toBe(200);
-  expect(first.errors()).not.toContain(token);
   // Beside a server that listens on every address.
   expect((await runProgram(['token', 'list'], env)).stdout).toContain('first token');
   expect(await first.end()).toBe(0);
+  expect(first.errors()).not.toContain(token);
 
   const second = await startProgram('serve', env);
-  expect(second.output()).not.toContain('drk_');
   expect(await statusWith({ ...second, origin: onLoopback.origin.replace(/\d+$/, new URL(second.origin).port) })).toBe(
     401,
   );
   expect(await second.end()).toBe(0);
+  expect(second.output()).not.toContain('drk_');
 });
 
 test('the embedded database is used where no server runs, and where one was killed', { timeout }, async () => {
@@ -100,8 +100,8 @@ test('the embedded database is used where no server runs, and where one was kill
   expect(guess.status).toBe(404);
   const known = await fetch(`${server.origin}/admin/tokens`, { headers: { authorization: `Bearer ${key}` } });
   expect(await known.json()).toEqual({ results: [] });
-  expect(server.errors()).not.toContain(key);
   await server.kill();
+  expect(server.errors()).not.toContain(key);
   const created = await runProgram(['token', 'create', '--name', 'later'], { DARKROOM_HOME: home });
   expect(created.code).toBe(0);
   expect((await runProgram(['token', 'list'], { DARKROOM_HOME: home })).stdout).toContain('later');

@@ -16,7 +16,7 @@ export interface Program {
   errors(): string;
   /** `kill -9`, and waits until it is gone. */
   kill(): Promise<void>;
-  /** Asks it to end, and waits until it has. @returns its exit code */
+  /** Asks it to end, and waits until it has and all that it wrote is here. @returns its exit code */
   end(): Promise<number | null>;
 }
 
@@ -31,7 +31,8 @@ export async function startProgram(command: 'serve' | 'worker', env: Record<stri
   child.stderr.on('data', (text) => {
     errors = (errors + text).slice(-4_000);
   });
-  const exited = once(child, 'exit');
+  // Not `exit`, which may come before the last that it wrote.
+  const exited = once(child, 'close');
   const ready = command === 'serve' ? /Darkroom listens on (\S+)\n/ : /Darkroom worker ready()/;
   const origin = await waitUntil(
     `${command} is ready`,
