@@ -3,6 +3,7 @@ import type { Browser } from 'playwright-core';
 import type { Prediction } from 'replicate';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findBrowser, openBrowser } from '../support/browser.ts';
+import { cancelStill } from '../support/cancel-still.ts';
 import { pictureAt, playFilm } from '../support/play-film.ts';
 import { digest, fetchFile, servedModel } from '../support/served-model.ts';
 import { waitUntil } from '../support/wait-until.ts';
@@ -82,7 +83,7 @@ test('an empty input runs with the defaults of the schema, and cancel stops it w
     120_000,
   );
   expect(running.logs).toContain('sampling: masterpiece, best quality, 1girl, solo, cherry blossoms');
-  const before = stepsDone(await darkroom.replicate.predictions.cancel(created.id));
+  const before = stepsDone(await cancelStill(darkroom, created.id));
   const canceled = await darkroom.ended(created);
   expect(canceled.status).toBe('canceled');
   expect(stepsDone(canceled) - before).toBeLessThanOrEqual(2);

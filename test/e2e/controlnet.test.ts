@@ -12,6 +12,7 @@ import { floatToHalf } from '../../src/math/float16.ts';
 import { readTensor } from '../../src/weights/read-tensor.ts';
 import { readSafetensors } from '../../src/weights/safetensors.ts';
 import { type TensorToWrite, writeSafetensors } from '../../src/weights/write-safetensors.ts';
+import { cancelStill } from '../support/cancel-still.ts';
 import { publishMiniSet } from '../support/mini-set.ts';
 import { childrenOf } from '../support/program.ts';
 import { digest, fetchFile, servedModel } from '../support/served-model.ts';
@@ -231,7 +232,7 @@ test('cancel stops a running prediction within two steps', async () => {
     await setTimeout(50);
     prediction = await darkroom.replicate.predictions.get(created.id);
   }
-  const before = stepsDone(await darkroom.replicate.predictions.cancel(created.id));
+  const before = stepsDone(await cancelStill(darkroom, created.id));
   const canceled = await darkroom.ended(prediction);
   expect(canceled.status).toBe('canceled');
   expect(stepsDone(canceled) - before).toBeLessThanOrEqual(2);
