@@ -46,6 +46,8 @@ export interface Settings {
   runTimeoutMs: number;
   /** Milliseconds that an engine has to stop at the next step before it is ended. */
   cancelGraceMs: number;
+  /** Milliseconds that what runs has to finish when the process is asked to end; then it is queued again. */
+  shutdownGraceMs: number;
   /** Inputs may be fetched from private and loopback addresses. */
   fetchPrivate: boolean;
   /** Largest file of an input URL, bytes. */
@@ -101,14 +103,16 @@ export function readSettings(environment: Environment = process.env): Settings {
     memory: size(environment, 'DARKROOM_MEMORY'),
     maxAttempts: count(environment, 'DARKROOM_MAX_ATTEMPTS', 3, 1, 100),
     retentionMs: duration(environment, 'DARKROOM_RETENTION'),
-    runTimeoutMs: duration(environment, 'DARKROOM_RUN_TIMEOUT') ?? 6 * 3_600_000,
-    cancelGraceMs: duration(environment, 'DARKROOM_CANCEL_GRACE') ?? 15_000,
+    runTimeoutMs: timer(environment, 'DARKROOM_RUN_TIMEOUT') ?? 6 * 3_600_000,
+    cancelGraceMs: timer(environment, 'DARKROOM_CANCEL_GRACE') ?? 15_000,
+    // Of the 10 s after which others kill a process, what requests and webhooks leave.
+    shutdownGraceMs: timer(environment, 'DARKROOM_SHUTDOWN_GRACE') ?? 5_000,
     fetchPrivate: flag(environment, 'DARKROOM_FETCH_PRIVATE'),
     fetchMaxBytes: count(environment, 'DARKROOM_FETCH_MAX_BYTES', 100 * 1024 * 1024, 1, Number.MAX_SAFE_INTEGER),
-    fetchTimeoutMs: duration(environment, 'DARKROOM_FETCH_TIMEOUT') ?? 30_000,
+    fetchTimeoutMs: timer(environment, 'DARKROOM_FETCH_TIMEOUT') ?? 30_000,
     loraOrigins: list(environment.DARKROOM_LORA_ORIGINS).map(loraOrigin),
     loraMaxBytes: count(environment, 'DARKROOM_LORA_MAX_BYTES', 2 ** 30, 1, Number.MAX_SAFE_INTEGER),
-    loraTimeoutMs: duration(environment, 'DARKROOM_LORA_TIMEOUT') ?? 10 * 60_000,
+    loraTimeoutMs: timer(environment, 'DARKROOM_LORA_TIMEOUT') ?? 10 * 60_000,
     loraCacheBytes: size(environment, 'DARKROOM_LORA_CACHE') ?? 10 * 2 ** 30,
     webhookPrivate: environment.DARKROOM_WEBHOOK_PRIVATE ? flag(environment, 'DARKROOM_WEBHOOK_PRIVATE') : undefined,
     webhookGiveUpMs: duration(environment, 'DARKROOM_WEBHOOK_GIVE_UP') ?? 60_000,
@@ -135,6 +139,13 @@ export function parseDuration(name: string, value: string): number {
 function duration(environment: Environment, name: string): number | undefined {
   const value = environment[name];
   return value ? parseDuration(name, value) : undefined;
+}
+
+/** A duration that a timer of Node can count, whose longest is 2³¹ − 1 ms: a longer one would be over at once. */
+function timer(environment: Environment, name: string): number | undefined {
+  const milliseconds = duration(environment, name);
+  if (milliseconds === undefined || milliseconds < 2 ** 31) return milliseconds;
+  throw new SettingsError(`${name} is "${environment[name]}"; the longest is 24d.`);
 }
 
 /** `6GiB`, `6GB`, `500MiB` or plain bytes. */

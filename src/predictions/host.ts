@@ -49,8 +49,8 @@ export interface Host {
   /** Whether none of its engines can be started, so that nothing would run. */
   isStuck(): boolean;
   /**
-   * Lets what runs finish within `graceMs`; what does not is queued again, and that start is not counted. The default
-   * leaves time to end in good order where a process that does not end within 10 s is killed.
+   * Lets what runs finish within `graceMs`, unless given as long as the settings say; what does not is queued again, and
+   * that start is not counted.
    */
   close(graceMs?: number): Promise<void>;
 }
@@ -166,7 +166,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   return {
     id,
     isStuck: () => slots.every((slot) => slot.isFailing()),
-    async close(graceMs = 5_000) {
+    async close(graceMs = settings.shutdownGraceMs) {
       closing = true;
       clearInterval(timer);
       for (const stop of stopListening) stop();

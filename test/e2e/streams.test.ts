@@ -20,6 +20,7 @@ describe.each(databaseKinds())('streams and the end of a server on %s', (kind: D
       DATABASE_URL: place.databaseUrl ?? '',
       DARKROOM_MODELS: testModels,
       DARKROOM_LOG_LEVEL: 'error',
+      DARKROOM_SHUTDOWN_GRACE: '60s',
       PORT: '0',
     };
     /** With the path of a file an output is made at once, and the others once that is there. */
