@@ -2,7 +2,7 @@ import type { Browser } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findBrowser, openBrowser } from '../../test/support/browser.ts';
-import { pictureOf, playFilm } from '../../test/support/play-film.ts';
+import { pictureAt, playFilm } from '../../test/support/play-film.ts';
 import type { RgbImage } from './image.ts';
 import { encodeVideo } from './video.ts';
 
@@ -155,7 +155,7 @@ describe.skipIf(!browserPath)('in a browser', () => {
     expect(played).toMatchObject({ width: 192, height: 128, duration: 2.08, endedAt: 2.08, played: [[0, 2.08]] });
 
     for (const index of [0, 1, 7, 15]) {
-      const pixels = await sharp(await pictureOf(page, index, 0.13))
+      const pixels = await sharp(await pictureAt(page, 0.13 * (index + 0.5)))
         .removeAlpha()
         .raw()
         .toBuffer();

@@ -4,7 +4,7 @@ import type { Prediction } from 'replicate';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findBrowser, openBrowser } from '../support/browser.ts';
 import { cancelStill } from '../support/cancel-still.ts';
-import { pictureOf, playFilm } from '../support/play-film.ts';
+import { pictureAt, playFilm } from '../support/play-film.ts';
 import { digest, fetchFile, servedModel } from '../support/served-model.ts';
 import { waitUntil } from '../support/wait-until.ts';
 
@@ -51,7 +51,7 @@ describe('a film', () => {
       expect(played).toMatchObject({ width: 512, height: 512, duration: 2.08, endedAt: 2.08, played: [[0, 2.08]] });
       const shown = new Set<string>();
       for (let frame = 0; frame < 16; frame++) {
-        shown.add((await pictureOf(page, frame, 0.13)).toString('base64'));
+        shown.add((await pictureAt(page, 0.13 * (frame + 0.5))).toString('base64'));
       }
       expect(shown.size).toBe(16);
     } finally {

@@ -29,24 +29,28 @@ export function playFilm(page: Page, source: string): Promise<PlayedFilm> {
   })()`);
 }
 
-/**
- * A PNG of one picture of a film that was played, other than the one that is seen.
- *
- * @param frame from 0
- * @param frameSeconds for how long each is shown
- */
-export async function pictureOf(page: Page, frame: number, frameSeconds: number): Promise<Buffer> {
-  // A seek is over before its picture is there to be drawn: what is shown says itself since when it is.
+/** A PNG of what a film that was played shows at a time; another picture than the one that it shows already. */
+export async function pictureAt(page: Page, seconds: number): Promise<Buffer> {
   const url: string = await page.evaluate(`(async () => {
     const video = document.querySelector('video');
-    video.currentTime = ${frameSeconds * (frame + 0.5)};
-    const shown = () => new Promise((resolve) => video.requestVideoFrameCallback((_, { mediaTime }) => resolve(mediaTime)));
-    while (Math.abs((await shown()) - ${frameSeconds * frame}) > ${frameSeconds / 2});
     const canvas = document.querySelector('canvas');
     canvas.width = video.videoWidth;
     canvas.height = video.videoHeight;
-    canvas.getContext('2d', { alpha: false }).drawImage(video, 0, 0);
-    return canvas.toDataURL('image/png');
+    const draw = () => {
+      canvas.getContext('2d', { alpha: false }).drawImage(video, 0, 0);
+      return canvas.toDataURL('image/png');
+    };
+    const before = draw();
+    await new Promise((resolve) => {
+      video.onseeked = resolve;
+      video.currentTime = ${seconds};
+    });
+    // The seek may be over before its picture is there to be drawn.
+    for (;;) {
+      const picture = draw();
+      if (picture !== before) return picture;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   })()`);
   return Buffer.from(url.slice(url.indexOf(',') + 1), 'base64');
 }
