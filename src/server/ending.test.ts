@@ -73,9 +73,10 @@ test('what does not come to its end in time is cut off', async () => {
   vi.advanceTimersByTime(1_900);
   await new Promise<void>((resolve) => setImmediate(resolve));
   expect([isClosed, body.socket.destroyed, never.socket.destroyed]).toEqual([false, false, false]);
-  await vi.waitUntil(() => {
+  const isOver = (): boolean => {
     vi.advanceTimersByTime(100);
     return isClosed;
-  });
+  };
+  await vi.waitUntil(isOver, { timeout: 30_000 });
   await Promise.all([closing, gone]);
 });
